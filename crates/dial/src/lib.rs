@@ -1,0 +1,2 @@
+//! Client drivers.
+#![forbid(unsafe_code)]

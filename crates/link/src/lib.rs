@@ -1,0 +1,2 @@
+//! The network link model: rate, queue, delay, jitter, loss.
+#![forbid(unsafe_code)]

@@ -1,0 +1,16 @@
+//! Media as weir carries it: time, tracks, frames, parameter sets and containers.
+//!
+//! Nothing here reads a file or a socket: containers are parsed from bytes that the caller
+//! brings, and written into bytes that the caller puts somewhere.
+#![forbid(unsafe_code)]
+
+pub mod aac;
+pub mod h264;
+
+mod frame;
+mod time;
+mod track;
+
+pub use frame::{Capture, CaptureSource, Frame, KeyKind};
+pub use time::MediaTime;
+pub use track::{Codec, Kind, Track, TrackId};

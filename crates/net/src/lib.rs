@@ -1,0 +1,1 @@
+//! Hosts: clock, tasks, sockets and batched sends, on the system or simulated.

@@ -1,0 +1,2 @@
+//! The measuring player.
+#![forbid(unsafe_code)]

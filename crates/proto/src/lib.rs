@@ -1,0 +1,2 @@
+//! Protocol machines and packers without input or output.
+#![forbid(unsafe_code)]

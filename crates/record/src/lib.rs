@@ -1,0 +1,2 @@
+//! Versioned measurement events, histograms, and the statistics made of them.
+#![forbid(unsafe_code)]

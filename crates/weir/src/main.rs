@@ -1,0 +1,2 @@
+//! weir: stream video, shape the network, measure what the viewer saw.
+fn main() {}
