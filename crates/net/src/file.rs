@@ -1,0 +1,108 @@
+//! Files, read and written away from the fan-out loop.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::Host;
+
+/// A file of this machine's file system, in both worlds.
+///
+/// On the system reads and writes run on threads that may block; in a simulation they run at
+/// once and take no virtual time.
+#[derive(Clone, Debug)]
+pub struct File {
+    file: Arc<fs::File>,
+    len: u64,
+    identity: u64,
+}
+
+impl File {
+    pub(crate) async fn open(host: &Host, path: &Path) -> io::Result<File> {
+        let path = path.to_owned();
+        host.blocking(move || File::from_std(fs::File::open(path)?))
+            .await
+    }
+
+    /// Creates a file, or empties the one that is there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn create(host: &Host, path: &Path) -> io::Result<File> {
+        let path = path.to_owned();
+        host.blocking(move || File::from_std(fs::File::create(path)?))
+            .await
+    }
+
+    fn from_std(file: fs::File) -> io::Result<File> {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
+        }
+        // Changes whenever the file is replaced or written: what was cached of it is then stale.
+        let identity = weir_time::hash([
+            metadata.dev(),
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime() as u64,
+            metadata.mtime_nsec() as u64,
+        ]);
+        Ok(File {
+            file: Arc::new(file),
+            len: metadata.len(),
+            identity,
+        })
+    }
+
+    /// Its length in bytes when it was opened.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it was empty when it was opened.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A number that names this version of the file: another one after it is replaced.
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Reads `len` bytes at `offset`; fewer only where the file ends.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn read_at(&self, host: &Host, offset: u64, len: usize) -> io::Result<Bytes> {
+        let file = Arc::clone(&self.file);
+        host.blocking(move || {
+            let mut buffer = BytesMut::zeroed(len);
+            let mut filled = 0;
+            while filled < len {
+                match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                    Ok(0) => break,
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            buffer.truncate(filled);
+            Ok(buffer.freeze())
+        })
+        .await
+    }
+
+    /// Appends `data` after what was written before.
+    ///
+    /// # Errors
+    /// Those of the file system, a full disk among them.
+    pub async fn append(&self, host: &Host, data: Bytes) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        host.blocking(move || io::Write::write_all(&mut &*file, &data))
+            .await
+    }
+}

@@ -1,0 +1,82 @@
+//! The system's own sockets and time: a host is a thread of this machine.
+
+mod batch;
+mod blocking;
+mod reactor;
+mod runtime;
+mod socket;
+mod tcp;
+mod udp;
+
+pub(crate) use batch::{BatchScratch, submit};
+pub(crate) use runtime::{Remote, Thread};
+pub use runtime::{Settings, run};
+pub(crate) use tcp::{TcpListener, TcpStream};
+pub(crate) use udp::{SharedUdp, UdpSocket};
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+
+use weir_time::{Instant, Utc};
+
+/// The time on the system's monotonic clock.
+pub(crate) fn monotonic_now() -> Instant {
+    Instant::from_nanos(clock_nanos(libc::CLOCK_MONOTONIC))
+}
+
+/// The time of day.
+pub(crate) fn utc_now() -> Utc {
+    Utc::from_nanos(clock_nanos(libc::CLOCK_REALTIME))
+}
+
+fn clock_nanos(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec for the call to fill in.
+    let failed = unsafe { libc::clock_gettime(clock, &mut time) };
+    assert_eq!(failed, 0, "Linux always has these two clocks");
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// 64 bits from the system's random source.
+pub(crate) fn random_u64() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is valid for its length.
+    let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    assert_eq!(
+        read, 8,
+        "getrandom gives up to 256 bytes whole once the system is up"
+    );
+    u64::from_ne_bytes(bytes)
+}
+
+/// Looks a host name up; blocks.
+pub(crate) fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses: Vec<_> = (name, 0)
+        .to_socket_addrs()?
+        .map(|address| address.ip())
+        .collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("no address for {name}"),
+        ));
+    }
+    Ok(addresses)
+}
+
+/// The system's answer to a call that gives -1 for an error.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// The same for calls that give a length.
+fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
