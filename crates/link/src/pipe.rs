@@ -225,7 +225,10 @@ impl<P> Pipe<P> {
     /// then the oldest gives way, counted. Zero, the state at first, keeps none.
     pub fn observe(&mut self, passages_max: usize) {
         self.passages_max = passages_max;
-        self.passages.truncate(passages_max);
+        while self.passages.len() > passages_max {
+            self.passages.pop_front();
+            self.counters.passages_missed += 1;
+        }
     }
 
     /// The oldest record not yet taken. Records come when a fate is certain, which is before the

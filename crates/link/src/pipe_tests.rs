@@ -109,6 +109,83 @@ fn a_full_queue_drops_the_newcomer() {
 }
 
 #[test]
+fn a_queue_bounded_in_packets_counts_packets_of_any_size() {
+    let mut pipe = pipe(Settings {
+        rate: Rate::bits_per_second(12_000),
+        queue: Queue::Packets(2),
+        ..Settings::default()
+    });
+    let offers = [1, 60_000, 0, 1, MTU].map(|bytes| pipe.offer(Instant::ZERO, bytes, 0));
+    let full = Err(Dropped::Queue);
+    assert_eq!(offers, [Ok(()), Ok(()), Ok(()), full, full]);
+    assert_eq!((pipe.queue_packets(), pipe.queue_bytes()), (2, 60_000));
+}
+
+#[test]
+fn a_packet_lost_by_chance_has_used_its_share_of_the_rate() {
+    let mut pipe = pipe(Settings {
+        rate: Rate::bits_per_second(12_000),
+        loss: Loss::Independent(0.5),
+        ..Settings::default()
+    });
+    for n in 0..20 {
+        pipe.offer(Instant::ZERO, MTU, n).expect("room");
+    }
+    let out = drain(&mut pipe);
+    assert!(!out.is_empty() && out.len() < 20);
+    for delivery in out {
+        assert_eq!(
+            delivery.at,
+            Instant::from_millis(1000 * (delivery.index + 1))
+        );
+    }
+}
+
+#[test]
+fn what_the_queue_drops_changes_nobody_elses_chance() {
+    let lost = |queue| {
+        let mut pipe = pipe(Settings {
+            rate: Rate::bits_per_second(1_000_000),
+            queue: Queue::Packets(queue),
+            loss: Loss::GilbertElliott(
+                GilbertElliott::from_mean_and_burst(0.2, 3.0).expect("possible"),
+            ),
+            ..Settings::default()
+        });
+        pipe.observe(10_000);
+        for n in 0..4000 {
+            // Bursts of 20 packets, which the link sends before the next.
+            let _ = pipe.offer(at(n / 20 * 300_000_000), MTU, n);
+        }
+        drain(&mut pipe);
+        let passages = std::iter::from_fn(|| pipe.take_passage());
+        passages
+            .map(|passage| (passage.index, passage.fate))
+            .collect::<Vec<_>>()
+    };
+    let (wide, narrow) = (lost(1000), lost(5));
+    let by_chance = |fates: &[(u64, Fate)], index: u64| {
+        let fate = fates
+            .iter()
+            .find(|(n, _)| *n == index)
+            .map(|(_, fate)| *fate);
+        fate == Some(Fate::Dropped(Dropped::Loss))
+    };
+    let mut compared = 0;
+    for (index, fate) in &narrow {
+        if *fate != Fate::Dropped(Dropped::Queue) {
+            assert_eq!(
+                by_chance(&wide, *index),
+                by_chance(&narrow, *index),
+                "{index}"
+            );
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 200 * 6);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_fates_whatever_the_offer_times() {
     let fates = |gap: u64, late: u64, seed: u64| {
         let settings = Settings {
@@ -261,8 +338,10 @@ fn records_that_nobody_takes_are_bounded_and_counted() {
     let mut pipe = pipe(Settings::default());
     pipe.observe(3);
     (0..10).for_each(|n| pipe.offer(Instant::ZERO, MTU, n).expect("room"));
-    assert_eq!(pipe.take_passage().map(|passage| passage.index), Some(7));
     assert_eq!(pipe.counters().passages_missed, 7);
+    pipe.observe(2);
+    assert_eq!(pipe.take_passage().map(|passage| passage.index), Some(8));
+    assert_eq!(pipe.counters().passages_missed, 8);
 }
 
 #[test]
@@ -333,7 +412,7 @@ proptest! {
         let mut pipe = pipe(settings);
         let mut now = Instant::ZERO;
         let mut seen: Vec<Delivery<u64>> = Vec::new();
-        let mut offered = 0;
+        let (mut offered, mut changed) = (0, false);
         for (wait, step) in steps {
             now += Duration::from_nanos(wait);
             match step {
@@ -342,7 +421,16 @@ proptest! {
                     offered += 1;
                 }
                 Step::Poll => seen.extend(std::iter::from_fn(|| pipe.poll(now))),
-                Step::Set(settings) => pipe.set(now, settings).expect("possible"),
+                Step::Set(settings) => {
+                    changed = true;
+                    pipe.set(now, settings).expect("possible");
+                }
+            }
+            if let (Queue::Bytes(bytes_max), true) = (pipe.settings().queue, !changed) {
+                prop_assert!(pipe.queue_bytes() <= bytes_max);
+            }
+            if let (Queue::Packets(packets_max), true) = (pipe.settings().queue, !changed) {
+                prop_assert!(pipe.queue_packets() as u64 <= packets_max);
             }
             let counters = pipe.counters();
             prop_assert_eq!(counters.offered_packets, offered);

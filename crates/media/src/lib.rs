@@ -3,14 +3,23 @@
 //! Nothing here reads a file or a socket: containers are parsed from bytes that the caller
 //! brings, and written into bytes that the caller puts somewhere.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod aac;
 pub mod h264;
 
+pub mod mp4;
+
+#[doc(hidden)]
+pub mod fuzz;
+
+mod bits;
+mod error;
 mod frame;
 mod time;
 mod track;
 
+pub use error::Error;
 pub use frame::{Capture, CaptureSource, Frame, KeyKind};
 pub use time::MediaTime;
 pub use track::{Codec, Kind, Track, TrackId};

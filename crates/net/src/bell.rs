@@ -38,6 +38,11 @@ impl Doorbell {
         }
     }
 
+    /// Whether both are handles of one doorbell.
+    pub fn same(&self, other: &Doorbell) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     /// Waits until somebody rings, and moves the keys into `keys` (cleared first).
     pub async fn rung(&self, keys: &mut Vec<u64>) {
         poll_fn(|cx| {

@@ -78,22 +78,28 @@ impl File {
     /// # Errors
     /// Those of the file system.
     pub async fn read_at(&self, host: &Host, offset: u64, len: usize) -> io::Result<Bytes> {
-        let file = Arc::clone(&self.file);
-        host.blocking(move || {
-            let mut buffer = BytesMut::zeroed(len);
-            let mut filled = 0;
-            while filled < len {
-                match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-                    Ok(0) => break,
-                    Ok(read) => filled += read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+        let file = self.clone();
+        host.blocking(move || file.read_at_blocking(offset, len)).await
+    }
+
+    /// Reads `len` bytes at `offset`, for work that runs where it may block
+    /// ([`Host::blocking`]); fewer only where the file ends.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn read_at_blocking(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let mut buffer = BytesMut::zeroed(len);
+        let mut filled = 0;
+        while filled < len {
+            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            buffer.truncate(filled);
-            Ok(buffer.freeze())
-        })
-        .await
+        }
+        buffer.truncate(filled);
+        Ok(buffer.freeze())
     }
 
     /// Appends `data` after what was written before.

@@ -82,6 +82,19 @@ impl Host {
         self.sleep_until(self.now() + span)
     }
 
+    /// Lets the other tasks of this thread run that are ready.
+    pub async fn yield_now(&self) {
+        let mut yielded = false;
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Starts a task on this host's thread.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         match &self.body {

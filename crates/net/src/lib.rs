@@ -42,5 +42,5 @@ pub use bell::Doorbell;
 pub use file::File;
 pub use host::{Host, ShardHandle, Sleep};
 pub use select::{Either, select, timeout};
-pub use tcp::{DetachedTcp, TcpListener, TcpOptions, TcpStream};
+pub use tcp::{DetachedTcp, Scratch, TcpListener, TcpOptions, TcpStream};
 pub use udp::{Datagram, DatagramBuffer, SharedUdp, UdpOptions, UdpSocket};

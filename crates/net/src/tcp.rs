@@ -1,5 +1,6 @@
 //! TCP in both worlds.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -79,6 +80,19 @@ impl TcpListener {
             ListenerBody::Os(listener) => listener.local_address(),
             ListenerBody::Sim(listener) => listener.local_address(),
         }
+    }
+}
+
+/// Memory for reads that the connections of one thread share.
+#[derive(Debug)]
+pub struct Scratch {
+    pub(crate) bytes: RefCell<Box<[u8]>>,
+}
+
+impl Scratch {
+    /// Room for `len` bytes, at least one.
+    pub fn new(len: usize) -> Self {
+        Scratch { bytes: RefCell::new(vec![0; len.max(1)].into_boxed_slice()) }
     }
 }
 
@@ -165,6 +179,25 @@ impl TcpStream {
         match &self.body {
             StreamBody::Os(stream) => stream.read(buffer).await,
             StreamBody::Sim(stream) => stream.read(buffer).await,
+        }
+    }
+
+    /// Waits for bytes and gives them to `take`; none say that the peer has finished.
+    ///
+    /// Many connections of one thread share `scratch`, so that one which waits holds no buffer.
+    ///
+    /// # Errors
+    /// `ConnectionReset` and what else ended the connection.
+    pub async fn read_with<T>(
+        &self,
+        scratch: &Scratch,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        let mut take = Some(take);
+        let mut take = |data: &[u8]| (take.take().expect("a read gives bytes once"))(data);
+        match &self.body {
+            StreamBody::Os(stream) => stream.read_with(&scratch.bytes, &mut take).await,
+            StreamBody::Sim(stream) => stream.read_with(&scratch.bytes, &mut take).await,
         }
     }
 

@@ -1,2 +1,11 @@
 //! Protocol machines and packers without input or output.
+//!
+//! Each machine takes time and input (`handle(now, input)`) and is then polled until it says
+//! when it wants to be called next. Packers are pure functions from frames to wire pieces.
 #![forbid(unsafe_code)]
+
+pub mod rtcp;
+pub mod rtp;
+pub mod rtsp;
+pub mod sdp;
+pub mod tcp;

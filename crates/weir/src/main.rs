@@ -1,2 +1,52 @@
 //! weir: stream video, shape the network, measure what the viewer saw.
-fn main() {}
+//!
+//! One file a command; what they do is in the crates below.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "standard output is where a program's results go")]
+
+mod config;
+mod log;
+mod play;
+mod records;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Stream video, shape the network, measure what the viewer saw.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve movies and live streams to any RTSP player.
+    Serve(serve::Args),
+    /// Play a stream without showing it, and measure what came.
+    Play(play::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  weir serve movie.mp4               serve one movie; the addresses to paste are printed
+  weir serve --live movie.mp4        the same movie as a live stream that never ends
+  weir play rtsp://localhost:8554/movie --seconds 10";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Play(args) => play::run(args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            log::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

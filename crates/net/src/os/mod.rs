@@ -15,7 +15,7 @@ pub(crate) use tcp::{TcpListener, TcpStream};
 pub(crate) use udp::{SharedUdp, UdpSocket};
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use weir_time::{Instant, Utc};
 
@@ -79,4 +79,15 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 /// The same for calls that give a length.
 fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// This machine's address on the way to `peer`, if there is a way; nothing is sent.
+pub fn address_towards(peer: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }

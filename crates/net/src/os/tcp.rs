@@ -1,6 +1,7 @@
 //! The system's TCP.
 
 use std::fmt;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -157,6 +158,24 @@ impl TcpStream {
             // SAFETY: the system has filled in that many bytes of the spare capacity.
             unsafe { buffer.advance_mut(*read) };
         })
+    }
+
+    pub(crate) async fn read_with<T>(
+        &self,
+        scratch: &RefCell<Box<[u8]>>,
+        take: &mut impl FnMut(&[u8]) -> T,
+    ) -> io::Result<T> {
+        poll_fn(|cx| {
+            self.registration.poll_read(cx, |fd| {
+                let mut scratch = scratch.borrow_mut();
+                // SAFETY: the scratch is valid for its length.
+                let read = check_len(unsafe {
+                    libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), 0)
+                })?;
+                Ok(take(&scratch[..read]))
+            })
+        })
+        .await
     }
 
     pub(crate) fn try_write(&self, slices: &[&[u8]]) -> io::Result<usize> {

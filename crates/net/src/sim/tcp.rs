@@ -1,5 +1,6 @@
 //! TCP of simulated hosts: drives the sans-IO TCP of `weir-proto`.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
@@ -418,30 +419,41 @@ impl TcpStream {
         if buffer.capacity() == buffer.len() {
             buffer.reserve(READ_BYTES);
         }
-        poll_fn(|cx| {
-            let spare = buffer.capacity() - buffer.len();
-            let read = self.with(|entry| {
-                if let Some(data) = entry.connection.recv(spare) {
-                    return Poll::Ready(Ok(data));
-                }
-                if let Some(kind) = entry.failed {
-                    return Poll::Ready(Err(kind.into()));
-                }
-                if entry.peer_finished {
-                    return Poll::Ready(Ok(Bytes::new()));
-                }
-                entry.reader = Some(cx.waker().clone());
-                Poll::Pending
-            });
-            read.map_ok(|data: Bytes| {
-                buffer.extend_from_slice(&data);
-                if !data.is_empty() {
-                    self.pump();
-                }
-                data.len()
-            })
-        })
-        .await
+        let data = poll_fn(|cx| self.poll_read(cx, buffer.capacity() - buffer.len())).await?;
+        buffer.extend_from_slice(&data);
+        Ok(data.len())
+    }
+
+    pub(crate) async fn read_with<T>(
+        &self,
+        scratch: &RefCell<Box<[u8]>>,
+        take: &mut impl FnMut(&[u8]) -> T,
+    ) -> io::Result<T> {
+        let bytes_max = scratch.borrow().len();
+        let data = poll_fn(|cx| self.poll_read(cx, bytes_max)).await?;
+        Ok(take(&data))
+    }
+
+    /// The next bytes; none once the peer has finished.
+    fn poll_read(&self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<io::Result<Bytes>> {
+        let read = self.with(|entry| {
+            if let Some(data) = entry.connection.recv(bytes_max) {
+                return Poll::Ready(Ok(data));
+            }
+            if let Some(kind) = entry.failed {
+                return Poll::Ready(Err(kind.into()));
+            }
+            if entry.peer_finished {
+                return Poll::Ready(Ok(Bytes::new()));
+            }
+            entry.reader = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        if read.is_ready() {
+            // Room in the receive buffer is news for the peer.
+            self.pump();
+        }
+        read
     }
 
     pub(crate) fn try_write(&self, slices: &[&[u8]]) -> io::Result<usize> {

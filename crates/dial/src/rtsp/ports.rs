@@ -1,0 +1,89 @@
+//! UDP ports for one track.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+
+use weir_net::{DatagramBuffer, Host, UdpOptions, UdpSocket};
+
+/// A port for RTP and the next one for RTCP.
+pub(super) struct Ports {
+    pub(super) rtp: UdpSocket,
+    pub(super) rtcp: UdpSocket,
+}
+
+/// How often a free pair is looked for: a port that the system gives is as often odd as even, and
+/// the next one may be taken.
+const PAIR_TRIES: usize = 64;
+
+impl Ports {
+    /// An even port and the next (RFC 3550 section 11) at the address `ip`.
+    pub(super) fn bind(host: &Host, ip: IpAddr, receive_buffer_bytes: u32) -> io::Result<Self> {
+        let options = UdpOptions {
+            receive_buffer_bytes: Some(receive_buffer_bytes),
+            ..UdpOptions::default()
+        };
+        let bind = |port| host.udp_bind(SocketAddr::new(ip, port), &options);
+        let mut odd = Vec::new();
+        for _ in 0..PAIR_TRIES {
+            let rtp = bind(0)?;
+            let port = rtp.local_address().port();
+            if port % 2 == 0 && port < u16::MAX {
+                match bind(port + 1) {
+                    Ok(rtcp) => return Ok(Ports { rtp, rtcp }),
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Kept until a pair is found, so that the system gives another one.
+            odd.push(rtp);
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Opens the way through address translators and firewalls, as other players do: a packet to
+    /// each of the server's ports. The one to the port of RTP is an RTP packet without payload.
+    pub(super) fn open_way(&self, rtp: SocketAddr, rtcp: SocketAddr, report: &[u8], ssrc: u32) {
+        let mut packet = [0; 12];
+        packet[0] = 2 << 6;
+        packet[8..].copy_from_slice(&ssrc.to_be_bytes());
+        // Lost by a full queue as it might be by the network: nothing depends on them.
+        let _ = self.rtp.try_send(&packet, rtp);
+        let _ = self.rtcp.try_send(report, rtcp);
+    }
+}
+
+/// Which port something came to.
+#[derive(Clone, Copy)]
+pub(super) struct Came {
+    /// Place of its pair.
+    pub(super) pair: usize,
+    pub(super) is_rtcp: bool,
+}
+
+/// Waits for datagrams at any port; each in turn, so that a busy one does not keep the others
+/// from being read.
+pub(super) async fn receive_any<'a>(
+    pairs: impl Fn(usize) -> Option<&'a Ports>,
+    pair_count: usize,
+    turn: &mut usize,
+    buffer: &mut DatagramBuffer,
+) -> (Came, io::Result<()>) {
+    poll_fn(|cx| {
+        let count = 2 * pair_count;
+        for step in 0..count {
+            let place = (*turn + step) % count;
+            let came = Came { pair: place / 2, is_rtcp: place % 2 == 1 };
+            let Some(ports) = pairs(came.pair) else { continue };
+            let socket = if came.is_rtcp { &ports.rtcp } else { &ports.rtp };
+            if let Poll::Ready(done) = pin!(socket.receive(buffer)).poll(cx) {
+                *turn = place + 1;
+                return Poll::Ready((came, done));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,132 @@
+//! Entries for fuzzing: whatever `data` holds, none of these panics, loops for ever or takes
+//! memory out of proportion to it.
+
+use bytes::Bytes;
+use weir_time::Instant;
+
+use crate::h264::{AccessUnit, AnnexB, Config, LengthPrefixed, PictureInfo, recovery_point};
+use crate::mp4::{FragmentWriter, Movie, Opener, Step};
+use crate::{MediaTime, TrackId, aac};
+
+/// `data` as an MP4 file: opens it, walks over its GOPs and writes its frames anew.
+pub fn fuzz_mp4(data: &[u8]) {
+    let mut opener = Opener::new(data.len() as u64);
+    loop {
+        match opener.poll() {
+            Ok(Step::Need { offset, bytes }) => {
+                let range = offset as usize..(offset + bytes) as usize;
+                let part = data.get(range).expect("an opener stays within the file");
+                opener
+                    .feed(offset, part)
+                    .expect("these bytes were asked for");
+            }
+            Ok(Step::Done(movie)) => return walk(&movie, data),
+            Err(error) => return drop(error.to_string()),
+        }
+    }
+}
+
+fn walk(movie: &Movie, data: &[u8]) {
+    let mut writer = FragmentWriter::new(movie.tracks()).ok();
+    let gops = movie.gops();
+    for gop in (0..gops.min(32)).chain([gops - 1, gops, u32::MAX]) {
+        movie.gop_at(movie.gop_start(gop));
+        let mut last = None;
+        for sample in movie.gop_samples(gop).take(2000) {
+            assert!(
+                last.is_none_or(|last| last <= sample.dts),
+                "decoding times rise"
+            );
+            last = Some(sample.dts);
+            let end = sample.offset + u64::from(sample.bytes);
+            let bytes = data.get(sample.offset as usize..end as usize);
+            let bytes = bytes.expect("samples are within the file");
+            let frame = movie.frame(
+                &sample,
+                Bytes::copy_from_slice(bytes),
+                Instant::from_nanos(0),
+            );
+            if let (Ok(frame), Some(writer)) = (frame, &mut writer) {
+                let _ = writer.push(&frame);
+            }
+        }
+    }
+    movie.gop_extents(0);
+    movie.gop_at(MediaTime::ZERO);
+    movie.sample(TrackId(0), u32::MAX);
+    writer.map(|mut writer| writer.finish());
+}
+
+/// `data` as an AVCDecoderConfigurationRecord.
+pub fn fuzz_avcc(data: &[u8]) {
+    let _ = Config::nal_length_bytes(data);
+    if let Ok(config) = Config::from_avcc(data) {
+        let _ = config.picture();
+        let again = Config::from_avcc(&config.to_avcc());
+        assert_eq!(
+            again.as_ref(),
+            Ok(&config),
+            "a record returns its configuration"
+        );
+    }
+}
+
+/// `data` as an AudioSpecificConfig, and as an ADTS frame.
+pub fn fuzz_asc(data: &[u8]) {
+    if let Ok(config) = aac::Config::from_asc(data) {
+        let _ = (
+            config.frame_duration(),
+            config.output_rate_hz(),
+            config.codec_string(),
+        );
+    }
+    let _ = aac::AdtsHeader::read(data);
+}
+
+/// `data` as a sequence parameter set.
+pub fn fuzz_sps(data: &[u8]) {
+    let _ = PictureInfo::from_sps(data);
+    let _ = PictureInfo::from_sps(&[&[0x67], data].concat());
+}
+
+/// `data` as NAL units: a byte stream, and behind lengths of each size.
+pub fn fuzz_nal(data: &[u8]) {
+    let sets = |set: &'static [u8]| vec![Bytes::from_static(set)];
+    let config = Config::from_parameter_sets(sets(&[0x67, 66, 0, 30]), sets(&[0x68, 1]));
+    let config = config.expect("these are parameter sets");
+    let nals: Vec<_> = AnnexB::new(data).collect();
+    for nal in &nals {
+        let _ = recovery_point(nal);
+    }
+    let unit = AccessUnit::from_nals(&config, nals.into_iter());
+    let again = AccessUnit::from_length_prefixed(&config, &unit.payload, 4);
+    assert_eq!(
+        again.map(|again| again.payload),
+        Ok(unit.payload),
+        "it is in form"
+    );
+    for length_bytes in [1, 2, 4] {
+        LengthPrefixed::new(data, length_bytes).for_each(drop);
+        let data = Bytes::copy_from_slice(data);
+        let _ = AccessUnit::from_length_prefixed(&config, &data, length_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn no_entry_panics(data in prop::collection::vec(any::<u8>(), 0..300)) {
+            for entry in [fuzz_mp4, fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal] {
+                entry(&data);
+            }
+            let avcc = crate::h264::tests::config().to_avcc();
+            let keep = avcc.len() - data.len().min(avcc.len());
+            fuzz_avcc(&[&avcc[..keep], &data].concat());
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! An opened file.
+
+use core::ops::Range;
+
+use bytes::Bytes;
+use weir_time::Instant;
+
+use super::moov::{Moov, TimeLine, TrackDraft};
+use super::table::{Cursor, RawSample, SampleTable};
+use super::{SkippedTrack, Warnings};
+use crate::h264::AccessUnit;
+use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId};
+
+/// The structure of a movie file: its tracks and where each of their samples is.
+///
+/// Samples are grouped by GOPs: a key picture of the first video track up to the next, with the
+/// samples of all other tracks that are decoded in that time. Every sample belongs to exactly one
+/// GOP; what comes before the first key picture belongs to the first. A movie of sound alone is
+/// cut about every second; pictures without a single key picture are one GOP.
+///
+/// Times honour the edit lists: the presentation starts at 0. Samples that are only decoded and
+/// not shown (before an edit's start) have negative presentation times, and the first decoding
+/// times of a stream with B-frames are negative. [`Movie::gop_at`] of 0 says where to start.
+#[derive(Clone, Debug)]
+pub struct Movie {
+    tracks: Vec<Track>,
+    indexes: Vec<Index>,
+    skipped: Vec<SkippedTrack>,
+    warnings: Vec<String>,
+    duration: MediaTime,
+    /// The track that GOPs go by.
+    main: usize,
+    starts: Starts,
+}
+
+/// Where the samples of a track are.
+#[derive(Clone, Debug)]
+struct Index {
+    table: SampleTable,
+    line: TimeLine,
+    length_bytes: u8,
+}
+
+/// Which samples of the main track GOPs start with.
+#[derive(Clone, Copy, Debug)]
+enum Starts {
+    Keys,
+    Every(u32),
+}
+
+/// A sample of a movie: where its bytes are, and what [`Movie::frame`] makes of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its track.
+    pub track: TrackId,
+    /// Its place in the track in decoding order, from 0.
+    pub index: u32,
+    /// Where it starts, in bytes from the start of the file.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub bytes: u32,
+    /// When it is shown or heard.
+    pub pts: MediaTime,
+    /// When it is decoded: never after it is shown.
+    pub dts: MediaTime,
+    /// How long it lasts, in decoding time.
+    pub duration: MediaTime,
+    /// [`KeyKind::Key`] or [`KeyKind::Delta`], as the file says; the frame itself may say more.
+    pub key: KeyKind,
+}
+
+impl Movie {
+    pub(super) fn new(moov: Moov, mut warnings: Warnings) -> Result<Movie, Error> {
+        let Moov {
+            tracks: drafts,
+            mut skipped,
+            ..
+        } = moov;
+        let (mut tracks, mut indexes) = (Vec::new(), Vec::new());
+        for mut draft in drafts {
+            if draft.table.count() == 0 {
+                let reason = "it has no samples".to_owned();
+                skipped.push(SkippedTrack {
+                    trak: draft.trak,
+                    codec: None,
+                    reason,
+                });
+                continue;
+            }
+            draft.settle(&mut warnings);
+            tracks.push(draft.track(TrackId(tracks.len() as u8)));
+            let TrackDraft {
+                table,
+                line,
+                length_bytes,
+                ..
+            } = draft;
+            indexes.push(Index {
+                table,
+                line,
+                length_bytes,
+            });
+        }
+        let video = tracks
+            .iter()
+            .position(|track| track.codec.kind() == Kind::Video);
+        let main = video.unwrap_or(0);
+        let Some(index) = indexes.get(main) else {
+            return Err(Error::NoTrack { skipped });
+        };
+        let starts = match video {
+            Some(_) if index.table.keys.count(index.table.count()) > 0 => Starts::Keys,
+            Some(_) => {
+                warnings.push(format!("track {main} has no key picture"));
+                Starts::Every(u32::MAX)
+            }
+            None => Starts::Every(index.samples_in_a_second()),
+        };
+        let duration = indexes
+            .iter()
+            .map(|index| index.line.end(&index.table))
+            .max()
+            .unwrap_or_default();
+        Ok(Movie {
+            tracks,
+            indexes,
+            skipped,
+            warnings: warnings.0,
+            duration,
+            main,
+            starts,
+        })
+    }
+
+    /// The tracks that can be played, each at the place that its id says.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The tracks that cannot be played, and why.
+    pub fn skipped(&self) -> &[SkippedTrack] {
+        &self.skipped
+    }
+
+    /// What is odd about the file, in plain words.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// When the last sample ends to be shown or heard.
+    pub fn duration(&self) -> MediaTime {
+        self.duration
+    }
+
+    /// How many samples a track has; 0 if there is no such track.
+    pub fn sample_count(&self, track: TrackId) -> u32 {
+        self.indexes
+            .get(usize::from(track.0))
+            .map_or(0, |index| index.table.count())
+    }
+
+    /// How many bytes the samples of a track have together.
+    pub fn sample_bytes(&self, track: TrackId) -> u64 {
+        let index = self.indexes.get(usize::from(track.0));
+        index.map_or(0, |index| index.table.sizes.sum(0, index.table.count()))
+    }
+
+    /// How many GOPs there are: at least one.
+    pub fn gops(&self) -> u32 {
+        let Some(Index { table, .. }) = self.indexes.get(self.main) else {
+            return 0;
+        };
+        match self.starts {
+            Starts::Keys => table.keys.count(table.count()),
+            Starts::Every(samples) => table.count().div_ceil(samples.max(1)),
+        }
+    }
+
+    /// The last GOP that starts at or before `pts`; the first if all start later.
+    pub fn gop_at(&self, pts: MediaTime) -> u32 {
+        let (mut low, mut high) = (0, self.gops());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.gop_start(middle) <= pts {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low.saturating_sub(1)
+    }
+
+    /// When the first picture of a GOP is shown, or its first sound heard. `gop` counts from 0;
+    /// behind the last GOP it is the duration.
+    pub fn gop_start(&self, gop: u32) -> MediaTime {
+        let first = self
+            .main_sample(gop)
+            .and_then(|first| self.raw(self.main, first));
+        first.map_or(self.duration, |(line, sample)| {
+            line.pts(sample.dts, sample.shift)
+        })
+    }
+
+    /// The samples of a GOP, of all tracks, in the order of their decoding times.
+    pub fn gop_samples(&self, gop: u32) -> GopSamples<'_> {
+        let queues = (0..self.indexes.len()).filter_map(|track| {
+            let index = self.indexes.get(track)?;
+            let (from, to) = (
+                self.boundary(track, gop),
+                self.boundary(track, gop.saturating_add(1)),
+            );
+            let mut cursor = index.table.cursor(from, to);
+            let next = cursor.next();
+            let id = TrackId(track as u8);
+            Some(Queue {
+                id,
+                is_main: track == self.main,
+                line: index.line,
+                next,
+                cursor,
+            })
+        });
+        GopSamples {
+            queues: queues.collect(),
+        }
+    }
+
+    /// The parts of the file that hold the samples of a GOP, ascending. What lies between two
+    /// samples belongs to a part too if it is short, so that there are few reads.
+    pub fn gop_extents(&self, gop: u32) -> Vec<Range<u64>> {
+        let sizes = self.gop_samples(gop).filter(|sample| sample.bytes > 0);
+        let mut all: Vec<_> = sizes
+            .map(|sample| sample.offset..sample.offset.saturating_add(sample.bytes.into()))
+            .collect();
+        all.sort_unstable_by_key(|range| range.start);
+        all.dedup_by(|next, kept| {
+            let joins = next.start.saturating_sub(kept.end) <= GAP_BYTES_MAX;
+            if joins {
+                kept.end = kept.end.max(next.end);
+            }
+            joins
+        });
+        all
+    }
+
+    /// A sample of a track.
+    pub fn sample(&self, track: TrackId, index: u32) -> Option<Sample> {
+        let (line, sample) = self.raw(usize::from(track.0), index)?;
+        Some(Sample::new(track, &line, &sample))
+    }
+
+    /// The frame that a sample of this movie with these bytes is. Nothing is copied unless the
+    /// file's NAL unit lengths are shorter than four bytes, or parameter sets or delimiters are to
+    /// be left out.
+    pub fn frame(&self, sample: &Sample, bytes: Bytes, arrival: Instant) -> Result<Frame, Error> {
+        let track = usize::from(sample.track.0);
+        let (Some(Track { codec, .. }), Some(index)) =
+            (self.tracks.get(track), self.indexes.get(track))
+        else {
+            return Err(Error::UnknownTrack(sample.track));
+        };
+        if bytes.len() != sample.bytes as usize {
+            return Err(Error::Feed {
+                needed_offset: sample.offset,
+                needed_bytes: sample.bytes.into(),
+                got_offset: sample.offset,
+                got_bytes: bytes.len() as u64,
+            });
+        }
+        let (payload, key) = match codec {
+            Codec::H264(config) => {
+                let unit = AccessUnit::from_length_prefixed(config, &bytes, index.length_bytes)
+                    .map_err(|error| in_sample(error, sample))?;
+                let key = match (unit.key, sample.key) {
+                    // The file knows where decoding can start, and this is no IDR picture.
+                    (KeyKind::Delta, KeyKind::Key) => KeyKind::Recovery,
+                    (key, _) => key,
+                };
+                (unit.payload, key)
+            }
+            _ => (bytes, KeyKind::Key),
+        };
+        Ok(Frame {
+            track: sample.track,
+            pts: sample.pts,
+            dts: Some(sample.dts),
+            duration: Some(sample.duration),
+            key,
+            capture: None,
+            arrival,
+            discontinuity: false,
+            payload,
+        })
+    }
+
+    /// Bytes of memory that the tables take.
+    pub fn memory_bytes(&self) -> usize {
+        self.indexes
+            .iter()
+            .map(|index| index.table.memory_bytes())
+            .sum()
+    }
+
+    /// The sample of the main track that a GOP starts with.
+    fn main_sample(&self, gop: u32) -> Option<u32> {
+        let table = &self.indexes.get(self.main)?.table;
+        let first = match self.starts {
+            Starts::Keys => table.keys.get(gop)?,
+            Starts::Every(samples) => gop.checked_mul(samples)?,
+        };
+        (first < table.count()).then_some(first)
+    }
+
+    /// The first sample of a track that belongs to this GOP or a later one.
+    fn boundary(&self, track: usize, gop: u32) -> u32 {
+        let Some(index) = self.indexes.get(track) else {
+            return 0;
+        };
+        if gop == 0 {
+            return 0;
+        }
+        let Some(first) = self.main_sample(gop) else {
+            return index.table.count();
+        };
+        if track == self.main {
+            return first;
+        }
+        let Some((line, sample)) = self.raw(self.main, first) else {
+            return index.table.count();
+        };
+        let start = line.dts(sample.dts);
+        index.table.first_where(|dts| index.line.dts(dts) >= start)
+    }
+
+    fn raw(&self, track: usize, index: u32) -> Option<(TimeLine, RawSample)> {
+        let Index { table, line, .. } = self.indexes.get(track)?;
+        Some((*line, table.cursor(index, index.checked_add(1)?).next()?))
+    }
+}
+
+impl Index {
+    fn samples_in_a_second(&self) -> u32 {
+        let delta = self
+            .table
+            .times
+            .iter()
+            .map(|run| run.delta)
+            .find(|&delta| delta > 0);
+        (self.line.rate_hz / delta.unwrap_or(1)).max(1)
+    }
+}
+
+impl Sample {
+    fn new(track: TrackId, line: &TimeLine, raw: &RawSample) -> Self {
+        Sample {
+            track,
+            index: raw.index,
+            offset: raw.offset,
+            bytes: raw.bytes,
+            pts: line.pts(raw.dts, raw.shift),
+            dts: line.dts(raw.dts),
+            duration: line.span(raw.delta),
+            key: if raw.key {
+                KeyKind::Key
+            } else {
+                KeyKind::Delta
+            },
+        }
+    }
+}
+
+/// The samples of a GOP: see [`Movie::gop_samples`].
+#[derive(Clone, Debug)]
+pub struct GopSamples<'a> {
+    queues: Vec<Queue<'a>>,
+}
+
+#[derive(Clone, Debug)]
+struct Queue<'a> {
+    id: TrackId,
+    is_main: bool,
+    line: TimeLine,
+    next: Option<RawSample>,
+    cursor: Cursor<'a>,
+}
+
+impl Iterator for GopSamples<'_> {
+    type Item = Sample;
+
+    fn next(&mut self) -> Option<Sample> {
+        let place = |queue: &Queue<'_>| {
+            let next = queue.next.as_ref()?;
+            Some((queue.line.dts(next.dts), !queue.is_main))
+        };
+        let with_place = self
+            .queues
+            .iter_mut()
+            .filter_map(|queue| Some((place(queue)?, queue)));
+        let (_, queue) = with_place.min_by_key(|(place, _)| *place)?;
+        let raw = queue.next.take()?;
+        queue.next = queue.cursor.next();
+        Some(Sample::new(queue.id, &queue.line, &raw))
+    }
+}
+
+fn in_sample(error: Error, sample: &Sample) -> Error {
+    match error {
+        Error::Syntax { offset, reason, .. } => Error::Mp4 {
+            path: format!("mdat (track {}, sample {})", sample.track.0, sample.index),
+            offset: sample.offset.saturating_add(offset as u64),
+            reason,
+        },
+        error => error,
+    }
+}
+
+/// Up to here, reading on costs less than another read.
+const GAP_BYTES_MAX: u64 = 32 << 10;

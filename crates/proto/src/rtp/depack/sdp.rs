@@ -1,0 +1,319 @@
+//! What a session description says of a payload type.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use weir_media::{aac::Config, h264::NalType};
+
+use super::{Counts, Format, aac, h264};
+use crate::rtp::VIDEO_CLOCK_HZ;
+
+/// Why a payload type cannot be depacketised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No payload format of this name.
+    #[error("RTP payload format {name}: expected H264 or mpeg4-generic")]
+    Encoding {
+        /// The encoding name.
+        name: String,
+    },
+    /// A clock rate that the payload format cannot have.
+    #[error("RTP clock of {hz} Hz for {name}")]
+    ClockRate {
+        /// The encoding name.
+        name: &'static str,
+        /// Ticks a second.
+        hz: u32,
+    },
+    /// A parameter that must be there is not.
+    #[error("format parameter {name} is missing")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A parameter has a value that is not valid or not served.
+    #[error("format parameter {name} is {value:?}: expected {expected}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be served.
+        expected: &'static str,
+    },
+    /// The channels of `a=rtpmap` are not those of the configuration.
+    #[error("the RTP payload type has {rtpmap} channels, its configuration {config}")]
+    Channels {
+        /// What `a=rtpmap` says.
+        rtpmap: u8,
+        /// What `config` says.
+        config: u8,
+    },
+    /// The configuration is not one.
+    #[error("format parameter config: {0}")]
+    Config(#[from] weir_media::Error),
+}
+
+pub(super) fn format(
+    encoding_name: &str,
+    clock_rate_hz: u32,
+    channels: Option<u8>,
+    parameters: &str,
+    counts: &mut Counts,
+) -> Result<Format, Error> {
+    if encoding_name.eq_ignore_ascii_case("H264") {
+        return Ok(Format::H264(Box::new(h264(
+            clock_rate_hz,
+            parameters,
+            counts,
+        )?)));
+    }
+    if encoding_name.eq_ignore_ascii_case("mpeg4-generic") {
+        return Ok(Format::Aac(aac(clock_rate_hz, channels, parameters)?));
+    }
+    Err(Error::Encoding {
+        name: encoding_name.chars().take(64).collect(),
+    })
+}
+
+/// RFC 6184 section 8.1.
+fn h264(
+    clock_rate_hz: u32,
+    parameters: &str,
+    counts: &mut Counts,
+) -> Result<h264::Depacketiser, Error> {
+    if clock_rate_hz != VIDEO_CLOCK_HZ {
+        return Err(Error::ClockRate {
+            name: "H264",
+            hz: clock_rate_hz,
+        });
+    }
+    const MODE: &str = "packetization-mode";
+    match value_of(parameters, MODE) {
+        None | Some("0" | "1") => {}
+        Some(other) => return Err(unserved(MODE, other, "0 or 1 (interleaving is not served)")),
+    }
+    let engine = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let mut depacketiser = h264::Depacketiser::default();
+    let sets = value_of(parameters, "sprop-parameter-sets").unwrap_or("");
+    for set in sets.split(',').filter(|set| !set.is_empty()) {
+        // Cameras put other NAL units and rests of them here; the stream may yet say better.
+        let taken = engine.decode(set).is_ok_and(|set| {
+            matches!(NalType::of(&set), NalType::SPS | NalType::PPS)
+                && depacketiser.take_parameter_set(&set)
+        });
+        counts.parameter_sets_ignored += u64::from(!taken);
+    }
+    Ok(depacketiser)
+}
+
+/// RFC 3640 sections 3.3.5, 3.3.6 and 4.1.
+fn aac(
+    clock_rate_hz: u32,
+    channels: Option<u8>,
+    parameters: &str,
+) -> Result<aac::Depacketiser, Error> {
+    if clock_rate_hz == 0 {
+        return Err(Error::ClockRate {
+            name: "mpeg4-generic",
+            hz: 0,
+        });
+    }
+    let mode = value_of(parameters, "mode").unwrap_or("");
+    let usual = if mode.eq_ignore_ascii_case("AAC-hbr") {
+        [13, 3, 3]
+    } else if mode.eq_ignore_ascii_case("AAC-lbr") {
+        [6, 2, 2]
+    } else {
+        [0; 3]
+    };
+    let size_bits = bits(parameters, "sizelength", usual[0])?;
+    if size_bits == 0 {
+        return Err(Error::Missing { name: "sizelength" });
+    }
+    for name in [
+        "ctsdeltalength",
+        "dtsdeltalength",
+        "streamstateindication",
+        "auxiliarydatasizelength",
+    ] {
+        if bits(parameters, name, 0)? != 0 {
+            return Err(unserved(
+                name,
+                value_of(parameters, name).unwrap_or(""),
+                "0",
+            ));
+        }
+    }
+    if bits(parameters, "randomaccessindication", 0)? != 0 {
+        return Err(unserved("randomaccessindication", "1", "0"));
+    }
+    let config = value_of(parameters, "config").ok_or(Error::Missing { name: "config" })?;
+    let asc = from_hex(config)
+        .ok_or_else(|| unserved("config", config, "pairs of hexadecimal digits"))?;
+    let config = Config::from_asc(&asc)?;
+    if let Some(rtpmap) = channels
+        && rtpmap != config.channels
+        && config.output_rate_hz() == config.sample_rate_hz
+    {
+        return Err(Error::Channels {
+            rtpmap,
+            config: config.channels,
+        });
+    }
+    Ok(aac::Depacketiser::new(
+        config,
+        clock_rate_hz,
+        aac::HeaderBits {
+            size: size_bits,
+            index: bits(parameters, "indexlength", usual[1])?,
+            index_delta: bits(parameters, "indexdeltalength", usual[2])?,
+        },
+    ))
+}
+
+/// A number of bits in an AU header; `usual` where it is not said.
+fn bits(parameters: &str, name: &'static str, usual: u32) -> Result<u32, Error> {
+    let Some(value) = value_of(parameters, name) else {
+        return Ok(usual);
+    };
+    match value.parse() {
+        Ok(bits) if bits <= FIELD_BITS_MAX => Ok(bits),
+        _ => Err(unserved(name, value, "a number of bits up to 24")),
+    }
+}
+
+/// The value of a parameter; names are the same in capitals.
+fn value_of<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
+    parameters.split(';').find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits = digits.as_bytes();
+    if !digits.len().is_multiple_of(2) || digits.len() > CONFIG_DIGITS_MAX {
+        return None;
+    }
+    let value = |digit: u8| (digit as char).to_digit(16);
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some((value(pair[0])? << 4 | value(pair[1])?) as u8))
+        .collect()
+}
+
+fn unserved(name: &'static str, value: &str, expected: &'static str) -> Error {
+    Error::Parameter {
+        name,
+        value: value.chars().take(64).collect(),
+        expected,
+    }
+}
+
+/// A size of 24 bits is [`super::ACCESS_UNIT_BYTES_MAX`].
+const FIELD_BITS_MAX: u32 = 24;
+const CONFIG_DIGITS_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Depacketiser;
+    use super::*;
+    use crate::rtp::pack;
+    use weir_media::Codec;
+
+    const HBR: &str = "streamtype=5; profile-level-id=41; mode=AAC-hbr; sizelength=13; \
+                       indexlength=3; indexdeltalength=3; config=1190";
+
+    fn refusal(name: &str, clock_rate_hz: u32, parameters: &str) -> Error {
+        Depacketiser::from_sdp(name, clock_rate_hz, None, parameters).unwrap_err()
+    }
+
+    #[test]
+    fn what_the_packer_says_is_understood() {
+        for track in [pack::h264::tests::track(), pack::aac::tests::track()] {
+            let attributes = pack::sdp_attributes(&track, 96).unwrap();
+            let map = attributes.rtpmap.strip_prefix("96 ").unwrap();
+            let mut map = map.split('/');
+            let (name, rate) = (map.next().unwrap(), map.next().unwrap().parse().unwrap());
+            let channels = map.next().map(|channels| channels.parse().unwrap());
+            let parameters = attributes.fmtp.strip_prefix("96 ").unwrap();
+            let depacketiser = Depacketiser::from_sdp(name, rate, channels, parameters).unwrap();
+            assert_eq!(depacketiser.codec(), Some(track.codec));
+            assert_eq!(depacketiser.counts(), Counts::default());
+        }
+    }
+
+    #[test]
+    fn h264_needs_no_parameters_at_all() {
+        let depacketiser = Depacketiser::from_sdp("h264", 90_000, None, "").unwrap();
+        assert_eq!(depacketiser.codec(), None);
+    }
+
+    #[test]
+    fn parameter_sets_that_cannot_be_used_are_counted() {
+        let parameters = "packetization-mode=0;sprop-parameter-sets=Z2QAH6zZ,*,BgE=,aOvj,";
+        let depacketiser = Depacketiser::from_sdp("H264", 90_000, None, parameters).unwrap();
+        assert!(matches!(depacketiser.codec(), Some(Codec::H264(_))));
+        assert_eq!(depacketiser.counts().parameter_sets_ignored, 2);
+    }
+
+    #[test]
+    fn the_mode_alone_says_the_sizes_of_the_fields() {
+        assert!(Depacketiser::from_sdp("MPEG4-GENERIC", 48_000, Some(2), HBR).is_ok());
+        assert!(
+            Depacketiser::from_sdp("mpeg4-generic", 48_000, None, "mode=AAC-lbr;config=1190")
+                .is_ok()
+        );
+        let missing = refusal("mpeg4-generic", 48_000, "config=1190");
+        assert_eq!(missing, Error::Missing { name: "sizelength" });
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_by_its_name() {
+        assert_eq!(
+            refusal("VP8", 90_000, "").to_string(),
+            "RTP payload format VP8: expected H264 or mpeg4-generic"
+        );
+        assert_eq!(
+            refusal("H264", 0, ""),
+            Error::ClockRate {
+                name: "H264",
+                hz: 0
+            }
+        );
+        assert_eq!(
+            refusal("H264", 90_000, "packetization-mode=2").to_string(),
+            "format parameter packetization-mode is \"2\": expected 0 or 1 (interleaving is not served)"
+        );
+        assert_eq!(
+            refusal("mpeg4-generic", 48_000, "mode=AAC-hbr"),
+            Error::Missing { name: "config" }
+        );
+        for parameters in ["config=119", "config=11zz", "config=119é"] {
+            let parameters = format!("mode=AAC-hbr;{parameters}");
+            let refusal = refusal("mpeg4-generic", 48_000, &parameters);
+            assert!(matches!(refusal, Error::Parameter { name: "config", .. }));
+        }
+        let interleaved = format!("{HBR};ctsdeltalength=5");
+        assert!(
+            refusal("mpeg4-generic", 48_000, &interleaved)
+                .to_string()
+                .contains("ctsdelta")
+        );
+        let refusal = Depacketiser::from_sdp("mpeg4-generic", 48_000, Some(1), HBR).unwrap_err();
+        assert_eq!(
+            refusal,
+            Error::Channels {
+                rtpmap: 1,
+                config: 2
+            }
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What a session description says of a packed track.
+
+use core::fmt::Write;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use weir_media::{Codec, Track, aac, h264};
+
+use super::{Error, clock_rate_hz};
+
+/// The two attributes that describe a payload type, each as it stands behind its name and colon
+/// (`a=rtpmap:`, `a=fmtp:`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SdpAttributes {
+    /// For example `96 H264/90000`.
+    pub rtpmap: String,
+    /// For example `96 packetization-mode=1;profile-level-id=64001f;sprop-parameter-sets=...`.
+    pub fmtp: String,
+}
+
+/// Describes a track as [`super::Packer`] sends it (RFC 6184 section 8.2.1, RFC 3640
+/// section 4.4.1).
+///
+/// # Errors
+/// When the codec has no payload format here.
+pub fn sdp_attributes(track: &Track, payload_type: u8) -> Result<SdpAttributes, Error> {
+    let rate_hz = clock_rate_hz(&track.codec)?;
+    let (name, parameters) = match &track.codec {
+        Codec::H264(config) => (format!("H264/{rate_hz}"), h264_parameters(config)),
+        Codec::Aac(config) => (
+            format!("mpeg4-generic/{rate_hz}/{}", config.channels),
+            aac_parameters(config),
+        ),
+        other => return Err(Error::Codec { name: other.name() }),
+    };
+    Ok(SdpAttributes {
+        rtpmap: format!("{payload_type} {name}"),
+        fmtp: format!("{payload_type} {parameters}"),
+    })
+}
+
+fn h264_parameters(config: &h264::Config) -> String {
+    let mut text = String::from("packetization-mode=1");
+    // The three bytes behind the NAL unit header (RFC 6184 section 8.1).
+    if let Some([_, profile, constraints, level, ..]) = config.sps.first().map(|sps| &sps[..]) {
+        text += &format!(";profile-level-id={profile:02x}{constraints:02x}{level:02x}");
+    }
+    let sets: Vec<_> = config
+        .sps
+        .iter()
+        .chain(&config.pps)
+        .map(|s| BASE64_STANDARD.encode(s))
+        .collect();
+    if !sets.is_empty() {
+        text += ";sprop-parameter-sets=";
+        text += &sets.join(",");
+    }
+    text
+}
+
+fn aac_parameters(config: &aac::Config) -> String {
+    let mut text = format!(
+        "streamtype=5;profile-level-id={};mode=AAC-hbr;sizelength=13;indexlength=3;\
+         indexdeltalength=3;config=",
+        aac_profile_level(config)
+    );
+    for byte in &config.asc {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+    }
+    text
+}
+
+/// The audio profile and level (ISO/IEC 14496-3 table 1.14).
+fn aac_profile_level(config: &aac::Config) -> u8 {
+    const NOT_SPECIFIED: u8 = 0xfe;
+    match (config.object_type, config.channels, config.sample_rate_hz) {
+        (2, ..=2, ..=24_000) => 0x28,
+        (2, ..=2, ..=48_000) => 0x29,
+        (2, ..=6, ..=48_000) => 0x2a,
+        (2, ..=6, ..=96_000) => 0x2b,
+        _ => NOT_SPECIFIED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_h264_track_says_its_mode_its_profile_and_its_parameter_sets() {
+        let text = sdp_attributes(&super::super::h264::tests::track(), 96).unwrap();
+        assert_eq!(text.rtpmap, "96 H264/90000");
+        assert_eq!(
+            text.fmtp,
+            "96 packetization-mode=1;profile-level-id=64001f;sprop-parameter-sets=Z2QAH6zZ,aOvj"
+        );
+    }
+
+    #[test]
+    fn an_aac_track_says_its_mode_and_its_configuration() {
+        let text = sdp_attributes(&super::super::aac::tests::track(), 97).unwrap();
+        assert_eq!(text.rtpmap, "97 mpeg4-generic/48000/2");
+        assert_eq!(
+            text.fmtp,
+            "97 streamtype=5;profile-level-id=41;mode=AAC-hbr;sizelength=13;indexlength=3;\
+             indexdeltalength=3;config=1190"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The hub: streams by their names. It knows no protocol.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use weir_media::Track;
+use weir_net::Host;
+
+use crate::Error;
+use crate::access::{Access, Action, Credentials, Denied};
+use crate::library::Library;
+use crate::live::{Live, Publisher};
+use crate::movie::{Cache, Movie};
+
+/// All streams of a server.
+pub struct Hub {
+    access: Access,
+    live: Mutex<BTreeMap<String, Arc<Live>>>,
+    library: Library,
+    movies: Mutex<BTreeMap<String, Arc<Movie>>>,
+    pub(crate) cache: Cache,
+}
+
+/// A stream that was found.
+#[derive(Clone)]
+pub enum Stream {
+    /// It happens now; all viewers see the same.
+    Live(Arc<Live>),
+    /// Each viewer has a place of its own in it.
+    Movie(Arc<Movie>),
+}
+
+impl Stream {
+    /// What it is made of; a track's number is its place.
+    pub fn tracks(&self) -> &[Track] {
+        match self {
+            Stream::Live(live) => live.tracks(),
+            Stream::Movie(movie) => movie.tracks(),
+        }
+    }
+}
+
+/// Tracks that a stream may have.
+pub const TRACKS_MAX: usize = 8;
+/// Opened movies that are kept for the next viewer.
+const MOVIES_OPEN_MAX: usize = 64;
+
+impl Hub {
+    /// A hub that offers the movies of `library`, and keeps at most `cache_bytes_max` bytes of
+    /// them packed.
+    pub fn new(library: Library, cache_bytes_max: usize) -> Arc<Hub> {
+        Arc::new(Hub {
+            access: Access,
+            live: Mutex::default(),
+            library,
+            movies: Mutex::default(),
+            cache: Cache::new(cache_bytes_max),
+        })
+    }
+
+    /// Says whether `peer` may do `action` with the stream at `path`. Asked before every action.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn authorize(
+        &self,
+        action: Action,
+        path: &str,
+        credentials: &Credentials,
+        peer: IpAddr,
+    ) -> Result<(), Denied> {
+        self.access.authorize(action, path, credentials, peer)
+    }
+
+    /// The rule of access, for the banner.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The movies on offer.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Begins a live stream.
+    ///
+    /// # Errors
+    /// When the name is taken by another live stream, or a track cannot be carried.
+    pub fn publish(self: &Arc<Self>, name: &str, tracks: Vec<Track>) -> Result<Publisher, Error> {
+        if tracks.is_empty() || tracks.len() > TRACKS_MAX {
+            return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
+        }
+        let live = Arc::new(Live::new(name, tracks));
+        let publisher = Publisher::new(self, Arc::clone(&live))?;
+        let mut streams = lock(&self.live);
+        if streams.contains_key(name) {
+            // The one that is there stays: `publisher` must not take it away when it is dropped.
+            drop(streams);
+            return Err(Error::NameTaken { stream: name.to_owned() });
+        }
+        streams.insert(name.to_owned(), live);
+        drop(streams);
+        Ok(publisher)
+    }
+
+    /// Takes a live stream out, if it is still the one under its name.
+    pub(crate) fn remove(&self, live: &Arc<Live>) {
+        let mut streams = lock(&self.live);
+        if streams.get(live.name()).is_some_and(|there| Arc::ptr_eq(there, live)) {
+            streams.remove(live.name());
+        }
+    }
+
+    /// The names of all live streams.
+    pub fn live_names(&self) -> Vec<String> {
+        lock(&self.live).keys().cloned().collect()
+    }
+
+    /// Finds a stream by its name: a live one before a movie. Opens the movie if need be.
+    ///
+    /// # Errors
+    /// When there is none, or the movie cannot be read.
+    pub async fn find(&self, host: &Host, name: &str) -> Result<Stream, Error> {
+        if let Some(live) = lock(&self.live).get(name) {
+            return Ok(Stream::Live(Arc::clone(live)));
+        }
+        let path = self.library.find(host, name).await.ok_or_else(|| Error::NotFound {
+            stream: name.to_owned(),
+        })?;
+        self.open(host, name, &path).await.map(Stream::Movie)
+    }
+
+    async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {
+        let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
+        if let Some(movie) = lock(&self.movies).get(name)
+            && movie.identity() == file.identity()
+        {
+            return Ok(Arc::clone(movie));
+        }
+        let movie = Arc::new(Movie::open(host, name, path, file).await?);
+        let mut movies = lock(&self.movies);
+        if movies.len() >= MOVIES_OPEN_MAX {
+            // Those that nobody watches are opened again when somebody asks.
+            movies.retain(|_, movie| Arc::strong_count(movie) > 1);
+        }
+        movies.insert(name.to_owned(), Arc::clone(&movie));
+        Ok(movie)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Maps stay whole whatever panicked while they were held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

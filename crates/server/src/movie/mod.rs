@@ -1,0 +1,246 @@
+//! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
+
+mod cache;
+
+use std::path::{Path, PathBuf};
+
+use weir_media::mp4::{self, Sample};
+use weir_media::{Frame, MediaTime, Track};
+use weir_net::{File, Host};
+use weir_proto::rtp::pack::Packed;
+use weir_time::Instant;
+
+use crate::Error;
+use crate::hub::TRACKS_MAX;
+use crate::live::RtpPacker;
+use crate::ring::Slot;
+
+pub(crate) use cache::Cache;
+
+/// An opened movie.
+///
+/// Its frames are numbered in order of decoding over all tracks; a chunk is a run of them that is
+/// read and packed as one: a group of pictures, or a part of a long one.
+pub struct Movie {
+    name: String,
+    path: PathBuf,
+    file: File,
+    index: mp4::Movie,
+    tracks: Vec<Track>,
+    chunks: Vec<ChunkPlace>,
+    slots: u64,
+}
+
+/// Where a chunk lies in its movie.
+#[derive(Clone, Copy, Debug)]
+struct ChunkPlace {
+    gop: u32,
+    /// The first frame's place in the group.
+    skip: usize,
+    /// The first frame's number in the movie.
+    first: u64,
+}
+
+/// A run of frames, packed.
+pub(crate) struct Chunk {
+    first: u64,
+    slots: Vec<Slot<Packed>>,
+    bytes: usize,
+}
+
+/// Bounds of a chunk; a group of pictures beyond them is cut.
+const CHUNK_FRAMES_MAX: usize = 1024;
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
+
+impl Movie {
+    /// Reads a movie's index.
+    pub(crate) async fn open(
+        host: &Host,
+        name: &str,
+        path: &Path,
+        file: File,
+    ) -> Result<Movie, Error> {
+        let reader = file.clone();
+        let index = host.blocking(move || read_index(&reader)).await;
+        let index = index.map_err(|error| match error {
+            OpenError::Media(source) => Error::Movie { path: path.to_owned(), source },
+            OpenError::Io(source) => Error::open(path, source),
+        })?;
+        let tracks = index.tracks().to_vec();
+        if tracks.is_empty() || tracks.len() > TRACKS_MAX {
+            return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
+        }
+        RtpPacker::for_tracks(&tracks)?;
+        for skipped in index.skipped() {
+            tracing::warn!("{}: {skipped}", path.display());
+        }
+        for warning in index.warnings() {
+            tracing::warn!("{}: {warning}", path.display());
+        }
+        let (chunks, slots) = place_chunks(&index);
+        let (name, path) = (name.to_owned(), path.to_owned());
+        Ok(Movie { name, path, file, index, tracks, chunks, slots })
+    }
+
+    /// Its name in the hub.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is made of.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// How long it lasts.
+    pub fn duration(&self) -> MediaTime {
+        self.index.duration()
+    }
+
+    /// The number of the version of the file that was opened.
+    pub(crate) fn identity(&self) -> u64 {
+        self.file.identity()
+    }
+
+    /// How many frames it has: the number after the last.
+    pub(crate) fn slots(&self) -> u64 {
+        self.slots
+    }
+
+    /// Where a viewer who asks for `at` begins: the number of the key frame at or before it, and
+    /// when that is shown.
+    pub(crate) fn start_at(&self, at: MediaTime) -> (u64, MediaTime) {
+        let gop = self.index.gop_at(at);
+        let place = self.chunks.partition_point(|chunk| chunk.gop < gop);
+        let first = self.chunks.get(place).map_or(self.slots, |chunk| chunk.first);
+        (first, self.index.gop_start(gop))
+    }
+
+    /// The number of the first frame that is decoded at `at` or later, or the number after the
+    /// last.
+    pub(crate) fn end_at(&self, at: MediaTime) -> u64 {
+        let gop = self.index.gop_at(at);
+        let place = self.chunks.partition_point(|chunk| chunk.gop < gop);
+        let first = self.chunks.get(place).map_or(self.slots, |chunk| chunk.first);
+        let before = self.index.gop_samples(gop).take_while(|sample| sample.dts < at).count();
+        first + before as u64
+    }
+
+    /// The chunk that holds a frame.
+    pub(crate) fn chunk_of(&self, slot: u64) -> Option<usize> {
+        if slot >= self.slots {
+            return None;
+        }
+        self.chunks.partition_point(|chunk| chunk.first <= slot).checked_sub(1)
+    }
+
+    /// Reads and packs a chunk. Blocks.
+    pub(crate) fn load(&self, index: usize) -> Result<Chunk, Error> {
+        let mut packers = RtpPacker::for_tracks(&self.tracks)?;
+        let mut slots = Vec::new();
+        for frame in self.read_frames(index)? {
+            let packer = packers.get_mut(usize::from(frame.track.0));
+            slots.push(packer.ok_or(Error::UnknownTrack(frame.track))?.pack(&frame)?);
+        }
+        let bytes = slots.iter().map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES).sum();
+        let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
+        Ok(Chunk { first, slots, bytes })
+    }
+
+    /// How many chunks there are.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Reads the frames of a chunk. Blocks.
+    pub(crate) fn read_frames(&self, index: usize) -> Result<Vec<Frame>, Error> {
+        let Some(place) = self.chunks.get(index) else { return Ok(Vec::new()) };
+        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
+        let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
+        let samples = self.index.gop_samples(place.gop).skip(place.skip).take(count);
+        samples.map(|sample| self.read_frame(&sample)).collect()
+    }
+
+    fn read_frame(&self, sample: &Sample) -> Result<Frame, Error> {
+        let data = self
+            .file
+            .read_at_blocking(sample.offset, sample.bytes as usize)
+            .map_err(|error| Error::open(&self.path, error))?;
+        if data.len() < sample.bytes as usize {
+            let file_bytes = sample.offset + data.len() as u64;
+            return Err(Error::CutOff { path: self.path.clone(), offset: sample.offset, file_bytes });
+        }
+        let frame = self.index.frame(sample, data, Instant::ZERO);
+        frame.map_err(|source| Error::Movie { path: self.path.clone(), source })
+    }
+}
+
+/// What a packed frame costs besides its bytes, for the cache.
+const SLOT_OVERHEAD_BYTES: usize = size_of::<Slot<Packed>>() + 64;
+
+impl Chunk {
+    /// What it costs to keep.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number after its last frame.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    /// The frame with this number in the movie, if it is in here.
+    pub(crate) fn get(&self, number: u64) -> Option<&Slot<Packed>> {
+        self.slots.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+}
+
+fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
+    let mut chunks = Vec::new();
+    let mut number = 0;
+    for gop in 0..index.gops() {
+        let (mut frames, mut bytes) = (0, 0);
+        for (skip, sample) in index.gop_samples(gop).enumerate() {
+            let is_full = frames >= CHUNK_FRAMES_MAX || bytes >= CHUNK_BYTES_MAX;
+            if skip == 0 || is_full {
+                chunks.push(ChunkPlace { gop, skip, first: number });
+                (frames, bytes) = (0, 0);
+            }
+            frames += 1;
+            bytes += u64::from(sample.bytes);
+            number += 1;
+        }
+    }
+    (chunks, number)
+}
+
+enum OpenError {
+    Io(std::io::Error),
+    Media(weir_media::Error),
+}
+
+fn read_index(file: &File) -> Result<mp4::Movie, OpenError> {
+    let mut opener = mp4::Opener::new(file.len());
+    loop {
+        match opener.poll().map_err(OpenError::Media)? {
+            mp4::Step::Done(movie) => return Ok(*movie),
+            mp4::Step::Need { offset, bytes } => {
+                let data = file.read_at_blocking(offset, usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(OpenError::Io)?;
+                opener.feed(offset, &data).map_err(OpenError::Media)?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn movies_cross_threads() {
+        fn crosses<T: Send + Sync>() {}
+        crosses::<Arc<Movie>>();
+    }
+}

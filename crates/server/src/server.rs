@@ -1,0 +1,298 @@
+//! The server: ports, shards, and what they share.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use weir_net::{DatagramBuffer, Host, SharedUdp, TcpListener, UdpOptions, UdpSocket, timeout};
+use weir_record::{Sink, event};
+
+use crate::hub::Hub;
+use crate::settings::Settings;
+use crate::shard::{Letter, Mailbox, Shard, Udp};
+use crate::sink;
+
+/// What all shards of a server share.
+pub(crate) struct Context {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) settings: Settings,
+    pub(crate) records: Sink,
+    /// The ports of RTP and RTCP.
+    pub(crate) rtp_ports: (u16, u16),
+    /// Whose RTCP comes from which address.
+    rtcp_routes: Mutex<BTreeMap<SocketAddr, Route>>,
+    viewers: AtomicU64,
+    tickets: AtomicU64,
+    drained: AtomicUsize,
+    /// RTCP packets that no shard took, or that no viewer is known for.
+    rtcp_dropped: AtomicU64,
+}
+
+/// A viewer's place.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) viewer: usize,
+    pub(crate) number: u64,
+}
+
+impl Context {
+    pub(crate) fn next_viewer(&self) -> u64 {
+        self.viewers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn shard_drained(&self) {
+        self.drained.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_route(&self, from: SocketAddr, route: Route) {
+        self.routes().insert(from, route);
+    }
+
+    /// Forgets an address, if it is still this viewer's.
+    pub(crate) fn remove_route(&self, from: SocketAddr, number: u64) {
+        let mut routes = self.routes();
+        if routes.get(&from).is_some_and(|route| route.number == number) {
+            routes.remove(&from);
+        }
+    }
+
+    fn routes(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Route>> {
+        self.rtcp_routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server that runs.
+pub struct Server {
+    context: Arc<Context>,
+    mailboxes: Vec<Mailbox>,
+    rtsp_address: SocketAddr,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The port for RTSP cannot be had.
+    #[error("cannot listen for RTSP on {address}: {source}{}", hint(source, "--rtsp-port 0"))]
+    Rtsp {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The ports for RTP and RTCP cannot be had.
+    #[error("cannot use UDP port {port} and the next for RTP and RTCP: {source}{}", hint(source, "--rtp-port 0"))]
+    Rtp {
+        /// The port that was asked for; 0 for any.
+        port: u16,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn hint(error: &io::Error, option: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!("; {option} takes any free one"),
+        io::ErrorKind::PermissionDenied => "; ports below 1024 are for root".to_owned(),
+        _ => String::new(),
+    }
+}
+
+impl Server {
+    /// Opens the ports and starts to serve.
+    ///
+    /// # Errors
+    /// When a port cannot be had.
+    pub fn start(
+        host: &Host,
+        hub: &Arc<Hub>,
+        settings: Settings,
+        records: Sink,
+    ) -> Result<Server, StartError> {
+        let address = SocketAddr::new(settings.bind, settings.rtsp_port);
+        let listener = host
+            .tcp_listen(address)
+            .map_err(|source| StartError::Rtsp { address, source })?;
+        let rtsp_address = listener.local_address();
+        let udp = bind_pair(host, &settings)
+            .map_err(|source| StartError::Rtp { port: settings.rtp_port, source })?;
+        let ports = (udp.rtp.local_address().port(), udp.rtcp.local_address().port());
+        let context = Arc::new(Context {
+            hub: Arc::clone(hub),
+            settings,
+            records,
+            rtp_ports: ports,
+            rtcp_routes: Mutex::default(),
+            viewers: AtomicU64::new(0),
+            tickets: AtomicU64::new(0),
+            drained: AtomicUsize::new(0),
+            rtcp_dropped: AtomicU64::new(0),
+        });
+        context.say_listening(host, "rtsp", rtsp_address);
+        context.say_listening(host, "rtp", udp.rtp.local_address());
+        context.say_listening(host, "rtcp", udp.rtcp.local_address());
+        let mailboxes = start_shards(host, &context, &udp.rtp.share(), &udp.rtcp.share());
+        host.spawn(accept(host.clone(), listener, mailboxes.clone()));
+        host.spawn(ignore(host.clone(), udp.rtp));
+        host.spawn(receive_rtcp(host.clone(), udp.rtcp, Arc::clone(&context)));
+        Ok(Server { context, mailboxes, rtsp_address })
+    }
+
+    /// The address on which RTSP is served.
+    pub fn rtsp_address(&self) -> SocketAddr {
+        self.rtsp_address
+    }
+
+    /// The UDP ports from which RTP and RTCP leave.
+    pub fn rtp_ports(&self) -> (u16, u16) {
+        self.context.rtp_ports
+    }
+
+    /// Ends: every viewer gets a last report and a good-bye, and what waits is sent, for at most
+    /// `limit`.
+    pub async fn drain(&self, host: &Host, limit: Duration) {
+        for mailbox in &self.mailboxes {
+            mailbox.post(Letter::Drain);
+        }
+        let all_drained = async {
+            while self.context.drained.load(Ordering::Relaxed) < self.mailboxes.len() {
+                host.sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if timeout(host, limit, all_drained).await.is_none() {
+            tracing::warn!("some viewers did not take the last of what they were sent");
+        }
+    }
+}
+
+impl Context {
+    fn say_listening(&self, host: &Host, protocol: &str, address: SocketAddr) {
+        let listening = event::Listening {
+            protocol: protocol.into(),
+            address: address.to_string().into(),
+        };
+        self.records.emit(host.now(), listening);
+    }
+}
+
+/// How often a free pair of ports is looked for: a port that the system gives is as often odd as
+/// even, and the next one may be taken.
+const PAIR_TRIES: usize = 64;
+
+/// Ports for RTP and RTCP: an even one and the next (RFC 3550 section 11).
+fn bind_pair(host: &Host, settings: &Settings) -> io::Result<Udp> {
+    let options = UdpOptions { send_buffer_bytes: Some(SEND_BUFFER_BYTES), ..Default::default() };
+    let bind = |port| host.udp_bind(SocketAddr::new(settings.bind, port), &options);
+    if settings.rtp_port != 0 {
+        let next = settings.rtp_port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        return Ok(Udp { rtp: bind(settings.rtp_port)?, rtcp: bind(next)? });
+    }
+    let mut odd = Vec::new();
+    for _ in 0..PAIR_TRIES {
+        let rtp = bind(0)?;
+        let port = rtp.local_address().port();
+        if port % 2 == 0 && port < u16::MAX {
+            match bind(port + 1) {
+                Ok(rtcp) => return Ok(Udp { rtp, rtcp }),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Kept until a pair is found, so that the system gives another one.
+        odd.push(rtp);
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// A burst to a thousand viewers fits.
+const SEND_BUFFER_BYTES: u32 = 4 << 20;
+
+fn start_shards(
+    host: &Host,
+    context: &Arc<Context>,
+    rtp: &SharedUdp,
+    rtcp: &SharedUdp,
+) -> Vec<Mailbox> {
+    let mut mailboxes = Vec::new();
+    for handle in host.shards() {
+        let mailbox = Mailbox::new();
+        mailboxes.push(mailbox.clone());
+        let (context, rtp, rtcp) = (Arc::clone(context), rtp.clone(), rtcp.clone());
+        host.spawn_on(&handle, move |host| async move {
+            let udp = match (host.attach_udp(&rtp), host.attach_udp(&rtcp)) {
+                (Ok(rtp), Ok(rtcp)) => Some(Udp { rtp, rtcp }),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::error!("a shard serves without UDP: {error}");
+                    None
+                }
+            };
+            let shard = Shard::new(host, context, mailbox, udp);
+            shard.run(sink::rtsp::accept).await;
+        });
+    }
+    mailboxes
+}
+
+/// Gives each connection to the next shard.
+async fn accept(host: Host, listener: TcpListener, mailboxes: Vec<Mailbox>) {
+    for mailbox in mailboxes.iter().cycle() {
+        loop {
+            match listener.accept().await {
+                Ok((connection, peer)) => {
+                    // With too many waiting the connection is dropped, and so closed.
+                    mailbox.post(Letter::Connection(connection, peer));
+                    break;
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: they come back when somebody leaves.
+                    tracing::warn!("cannot accept a connection: {error}");
+                    host.sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Takes what comes to the port of RTP: players send a packet there to open a firewall.
+async fn ignore(host: Host, socket: UdpSocket) {
+    let mut buffer = DatagramBuffer::new();
+    loop {
+        if socket.receive(&mut buffer).await.is_err() {
+            host.sleep(ACCEPT_RETRY).await;
+        }
+    }
+}
+
+/// Takes RTCP to the viewer that it comes from.
+async fn receive_rtcp(host: Host, socket: UdpSocket, context: Arc<Context>) {
+    let mut buffer = DatagramBuffer::new();
+    loop {
+        if socket.receive(&mut buffer).await.is_err() {
+            host.sleep(ACCEPT_RETRY).await;
+            continue;
+        }
+        for datagram in buffer.datagrams() {
+            let route = context.routes().get(&datagram.from).cloned();
+            let posted = route.is_some_and(|Route { mailbox, viewer, number }| {
+                let data = Bytes::copy_from_slice(datagram.data);
+                mailbox.post(Letter::Rtcp { viewer, number, data, at: datagram.at })
+            });
+            if !posted {
+                context.rtcp_dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+

@@ -1,0 +1,3 @@
+//! Sinks: protocols by which viewers get streams.
+
+pub(crate) mod rtsp;

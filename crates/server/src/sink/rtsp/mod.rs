@@ -1,0 +1,278 @@
+//! RTSP: a task for each control connection, driving the machine of `weir-proto`.
+
+mod describe;
+mod session;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use weir_net::{DetachedTcp, Either, TcpOptions, TcpStream, select, timeout};
+use weir_proto::rtsp::server::{
+    Client, Config, Connection, EndReason, Event, Input, Output, Refusal, SessionId,
+};
+use weir_proto::rtsp::Status;
+use weir_record::event;
+use weir_time::Instant;
+
+use crate::Error;
+use crate::access::{Action, Credentials, Denied};
+use crate::hub::Stream;
+use crate::shard::Shard;
+use session::Session;
+
+/// So little of a stream waits in the system that what is sent next is decided late; see
+/// `TcpOptions::not_sent_low_water_bytes`.
+const NOT_SENT_BYTES: u32 = 128 * 1024;
+/// How long the last replies of a connection may take.
+const CLOSE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Serves a connection that was given to a shard.
+pub(crate) fn accept(shard: &Rc<Shard>, connection: DetachedTcp, peer: SocketAddr) {
+    let stream = match shard.host.attach_tcp(connection) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!("{peer}: cannot be served: {error}"),
+    };
+    let options = TcpOptions {
+        no_delay: true,
+        not_sent_low_water_bytes: Some(NOT_SENT_BYTES),
+        congestion: shard.context.settings.congestion.clone(),
+    };
+    if let Err(error) = stream.set_options(&options) {
+        tracing::warn!("{peer}: socket options are not as asked: {error}");
+    }
+    let control = Control::new(shard, stream, peer);
+    shard.host.spawn(control.run());
+}
+
+/// One control connection.
+struct Control {
+    shard: Rc<Shard>,
+    stream: Rc<TcpStream>,
+    outlet: usize,
+    peer: SocketAddr,
+    machine: Connection,
+    sessions: BTreeMap<SessionId, Session>,
+}
+
+/// What a connection waits for.
+enum Wait {
+    Until(Option<Instant>),
+    Over,
+}
+
+impl Control {
+    fn new(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) -> Self {
+        let stream = Rc::new(stream);
+        let outlet = shard.add_outlet(&stream);
+        let config = Config {
+            session_timeout: shard.context.settings.session_timeout,
+            ..Config::default()
+        };
+        let seed = shard.host.random_u64();
+        let machine = Connection::new(config, peer.ip(), seed, shard.host.now());
+        let shard = Rc::clone(shard);
+        Control { shard, stream, outlet, peer, machine, sessions: BTreeMap::new() }
+    }
+
+    async fn run(mut self) {
+        while let Wait::Until(at) = self.drive().await {
+            self.wait(at).await;
+        }
+        self.shard.close(self.outlet);
+        let flushed = async {
+            while !self.shard.is_flushed(self.outlet) {
+                self.shard.host.sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let _ = timeout(&self.shard.host, CLOSE_LIMIT, flushed).await;
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            session.end(&self.shard, "closed");
+        }
+        self.shard.remove_outlet(self.outlet);
+    }
+
+    /// Does what the machine asks for.
+    async fn drive(&mut self) -> Wait {
+        loop {
+            match self.machine.poll() {
+                Output::Send(message) => {
+                    if !self.shard.send(self.outlet, message) {
+                        return Wait::Over;
+                    }
+                }
+                Output::Event(event) => self.answer(event).await,
+                Output::Interleaved { session, track, channel, data } => {
+                    if let Some(session) = self.sessions.get(&session) {
+                        session.interleaved(&self.shard, track, channel, &data);
+                    }
+                }
+                Output::Close => return Wait::Over,
+                Output::Timeout(at) => return Wait::Until(at),
+            }
+        }
+    }
+
+    /// Waits for bytes, and for the machine's next timer.
+    async fn wait(&mut self, at: Option<Instant>) {
+        let host = self.shard.host.clone();
+        let machine = &mut self.machine;
+        let read = self.stream.read_with(&self.shard.scratch, |data| {
+            machine.handle(host.now(), match data {
+                [] => Input::Closed,
+                data => Input::Bytes(data),
+            });
+        });
+        let failed = match at {
+            None => read.await.is_err(),
+            Some(at) => match select(read, host.sleep_until(at)).await {
+                Either::First(read) => read.is_err(),
+                Either::Second(()) => {
+                    for (id, session) in &self.sessions {
+                        if let Some(alive) = session.alive(&self.shard) {
+                            self.machine.sign_of_life(alive, *id);
+                        }
+                    }
+                    self.machine.handle(host.now(), Input::Timer);
+                    false
+                }
+            },
+        };
+        if failed {
+            self.machine.handle(host.now(), Input::Closed);
+        }
+    }
+
+    async fn answer(&mut self, event: Event) {
+        // An answer to a question that the machine has dropped meanwhile concerns nobody.
+        let _ = match event {
+            Event::Describe { token, control, client } => {
+                let answer = self.describe(&control.stream, control.query, &client).await;
+                self.machine.describe(token, answer)
+            }
+            Event::Setup { token, session, control, offered, client, .. } => {
+                let answer = match self.find(Action::Play, &control.stream, control.query, &client).await {
+                    Ok(stream) => {
+                        let name = control.stream.as_str();
+                        let session = self.sessions.entry(session).or_insert_with(|| {
+                            Session::new(stream, name, self.peer, self.outlet, client.user_agent)
+                        });
+                        session.set_up(&self.shard, name, control.track, offered)
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                self.machine.setup(token, answer)
+            }
+            Event::Play { token, session, range, scale, .. } => {
+                let answer = match self.sessions.get_mut(&session) {
+                    Some(session) => session.play(&self.shard, range.as_ref(), scale),
+                    None => Err(unknown_session()),
+                };
+                self.machine.play(token, answer)
+            }
+            Event::Pause { token, session, .. } => {
+                let answer = match self.sessions.get(&session) {
+                    Some(session) => Ok(session.pause(&self.shard)),
+                    None => Err(unknown_session()),
+                };
+                self.machine.pause(token, answer)
+            }
+            Event::Teardown { token, session, end, .. } => {
+                if end && let Some(session) = self.sessions.remove(&session) {
+                    session.end(&self.shard, "teardown");
+                }
+                self.machine.teardown(token)
+            }
+            Event::Ended { session, reason } => {
+                if let Some(session) = self.sessions.remove(&session) {
+                    session.end(&self.shard, match reason {
+                        EndReason::ConnectionClosed => "closed",
+                        EndReason::TimedOut => "timeout",
+                    });
+                }
+                Ok(())
+            }
+            Event::Refused { method, status, detail } => {
+                let method = method.map(|method| method.to_string()).unwrap_or_default();
+                self.log_refusal(&method, "", &format!("{status} {detail}"));
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+    }
+
+    async fn describe(
+        &self,
+        name: &str,
+        query: Option<String>,
+        client: &Client,
+    ) -> Result<weir_proto::rtsp::server::Description, Refusal> {
+        let stream = self.find(Action::Describe, name, query, client).await?;
+        let address = self.stream.local_address().ip();
+        describe::description(&stream, name, address)
+            .map_err(|error| Refusal::new(Status::INTERNAL_SERVER_ERROR, error.to_string()))
+    }
+
+    /// The stream of a name, if the peer may do `action` with it.
+    async fn find(
+        &self,
+        action: Action,
+        name: &str,
+        query: Option<String>,
+        client: &Client,
+    ) -> Result<Stream, Refusal> {
+        let hub = &self.shard.context.hub;
+        let credentials = Credentials { authorization: client.authorization.clone(), query };
+        if let Err(denied) = hub.authorize(action, name, &credentials, self.peer.ip()) {
+            return Err(self.refuse_access(&denied));
+        }
+        match hub.find(&self.shard.host, name).await {
+            Ok(stream) => Ok(stream),
+            Err(error) => {
+                self.log_refusal(&action.to_string(), name, &error.to_string());
+                Err(Refusal::new(status_of(&error), public_words(&error)))
+            }
+        }
+    }
+
+    fn refuse_access(&self, denied: &Denied) -> Refusal {
+        self.log_refusal(&denied.action.to_string(), &denied.path, denied.why);
+        Refusal::new(Status::FORBIDDEN, denied.why)
+    }
+
+    fn log_refusal(&self, action: &str, path: &str, why: &str) {
+        tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer);
+        let refused = event::Refused {
+            peer: self.peer.to_string().into(),
+            action: action.into(),
+            path: path.into(),
+            why: why.into(),
+        };
+        self.shard.context.records.emit(self.shard.host.now(), refused);
+    }
+}
+
+fn unknown_session() -> Refusal {
+    Refusal::new(Status::SESSION_NOT_FOUND, "")
+}
+
+fn status_of(error: &Error) -> Status {
+    match error {
+        Error::NotFound { .. } => Status::NOT_FOUND,
+        Error::Movie { .. } | Error::CutOff { .. } | Error::TrackCount { .. } | Error::Pack(_) => {
+            Status::UNSUPPORTED_MEDIA_TYPE
+        }
+        _ => Status::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What a peer is told: not where files lie.
+fn public_words(error: &Error) -> String {
+    match error {
+        Error::Movie { source, .. } => format!("the movie cannot be read: {source}"),
+        Error::CutOff { .. } => "the movie is cut off".to_owned(),
+        Error::File { source, .. } => format!("the movie cannot be read: {}", source.kind()),
+        Error::Empty { .. } => "the movie has no frames".to_owned(),
+        other => other.to_string(),
+    }
+}

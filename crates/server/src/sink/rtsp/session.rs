@@ -1,0 +1,269 @@
+//! Sessions: what SETUP, PLAY, PAUSE and TEARDOWN do to a viewer.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_media::MediaTime;
+use weir_proto::rtp::pack::clock_rate_hz;
+use weir_proto::rtp::{RtpTime, SequenceNumber, Ssrc};
+use weir_proto::rtsp::Status;
+use weir_proto::rtsp::headers::{Lower, Npt, PortPair, Range, Transport};
+use weir_proto::rtsp::server::{Chosen, Playing, Refusal, TrackInfo};
+use weir_time::Instant;
+
+use super::describe::payload_type;
+use crate::hub::Stream;
+use crate::server::Route;
+use crate::shard::{Begun, From, Setup, Shard, Target, TrackSetup};
+
+/// One session of a control connection.
+pub(super) struct Session {
+    stream: Stream,
+    name: Arc<str>,
+    peer: SocketAddr,
+    outlet: usize,
+    user_agent: Option<String>,
+    tracks: Vec<Option<TrackSetup>>,
+    viewer: Option<usize>,
+}
+
+impl Session {
+    pub(super) fn new(
+        stream: Stream,
+        name: &str,
+        peer: SocketAddr,
+        outlet: usize,
+        user_agent: Option<String>,
+    ) -> Self {
+        let tracks = vec![None; stream.tracks().len()];
+        Session { stream, name: name.into(), peer, outlet, user_agent, tracks, viewer: None }
+    }
+
+    /// SETUP of one track.
+    pub(super) fn set_up(
+        &mut self,
+        shard: &Rc<Shard>,
+        name: &str,
+        track: Option<u8>,
+        offered: Vec<Transport>,
+    ) -> Result<Chosen, Refusal> {
+        if *name != *self.name {
+            let detail = format!("the session is one of {:?}", self.name);
+            return Err(Refusal::new(Status::AGGREGATE_OPERATION_NOT_ALLOWED, detail));
+        }
+        if self.viewer.is_some() {
+            let detail = "tracks are set up before the first PLAY";
+            return Err(Refusal::new(Status::METHOD_NOT_VALID_IN_THIS_STATE, detail));
+        }
+        let number = match (track, self.tracks.len()) {
+            (Some(track), _) => track,
+            (None, 1) => 0,
+            (None, _) => return Err(Refusal::new(
+                Status::AGGREGATE_OPERATION_NOT_ALLOWED,
+                "each track is set up for itself",
+            )),
+        };
+        let Some(codec) = self.stream.tracks().get(usize::from(number)).map(|t| &t.codec) else {
+            return Err(Refusal::new(Status::NOT_FOUND, format!("there is no track {number}")));
+        };
+        let clock_rate_hz = clock_rate_hz(codec)
+            .map_err(|error| Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, error.to_string()))?;
+        let (transport, rtp, rtcp) = self.choose(shard, number, offered)?;
+        let random = shard.host.random_u64();
+        let ssrc = self.free_ssrc(shard);
+        self.tracks[usize::from(number)] = Some(TrackSetup {
+            ssrc,
+            payload_type: payload_type(number),
+            clock_rate_hz,
+            // The lower half: a receiver that counts cycles is not put to the test at once.
+            seq: SequenceNumber((random & 0x7fff) as u16),
+            offset: RtpTime((random >> 32) as u32),
+            rtp,
+            rtcp,
+        });
+        Ok(Chosen { track: number, transport: Transport { ssrc: Some(ssrc.0), ..transport } })
+    }
+
+    /// The first transport offered that can be had, and where the track's packets go by it.
+    fn choose(
+        &self,
+        shard: &Rc<Shard>,
+        number: u8,
+        offered: Vec<Transport>,
+    ) -> Result<(Transport, Target, Target), Refusal> {
+        let others = self.tracks.iter().enumerate();
+        let others = others.filter(|(track, _)| *track != usize::from(number));
+        let other = others.filter_map(|(_, track)| track.as_ref()).next();
+        let ports = shard.context.rtp_ports;
+        let server_port = Some(PortPair { rtp: ports.0, rtcp: Some(ports.1) });
+        for transport in offered {
+            let targets = targets(&transport, self.peer);
+            let Some((rtp, rtcp)) = targets else { continue };
+            // All tracks go the same way: they share one cursor.
+            let fits = other.is_none_or(|other| {
+                matches!(other.rtp, Target::Channel(_)) == matches!(rtp, Target::Channel(_))
+            });
+            match (fits, rtp) {
+                (false, _) => {}
+                (true, Target::Channel(_)) => return Ok((transport, rtp, rtcp)),
+                (true, Target::Address(_)) => {
+                    return Ok((Transport { server_port, ..transport }, rtp, rtcp));
+                }
+            }
+        }
+        let detail = "RTP over UDP or interleaved, the same for all tracks";
+        Err(Refusal::new(Status::UNSUPPORTED_TRANSPORT, detail))
+    }
+
+    fn free_ssrc(&self, shard: &Rc<Shard>) -> Ssrc {
+        loop {
+            let ssrc = Ssrc(shard.host.random_u64() as u32);
+            if self.tracks.iter().flatten().all(|track| track.ssrc != ssrc) {
+                return ssrc;
+            }
+        }
+    }
+
+    /// PLAY.
+    pub(super) fn play(
+        &mut self,
+        shard: &Rc<Shard>,
+        range: Option<&Range>,
+        scale: Option<f64>,
+    ) -> Result<Playing, Refusal> {
+        let (from, to) = self.range(range)?;
+        let viewer = match self.viewer {
+            Some(viewer) => viewer,
+            None => self.begin(shard),
+        };
+        let begun = shard.play(viewer, from, to);
+        Ok(playing(&begun, scale))
+    }
+
+    /// From where to where a Range asks to play.
+    fn range(&self, range: Option<&Range>) -> Result<(From, Option<MediaTime>), Refusal> {
+        let (start, end) = match range {
+            None => return Ok((From::Here, None)),
+            Some(Range::Npt { start, end }) => (*start, end.map(MediaTime::from)),
+            Some(_) => {
+                let detail = "ranges are in normal play time: npt=START-END";
+                return Err(Refusal::new(Status::INVALID_RANGE, detail));
+            }
+        };
+        let Stream::Movie(movie) = &self.stream else { return Ok((From::Now, None)) };
+        let length = movie.duration();
+        match (start, end) {
+            (Some(Npt::At(at)), end) if MediaTime::from(at) < length || at.is_zero() => {
+                Ok((From::Place(at.into()), end))
+            }
+            (Some(Npt::At(at)), _) => {
+                let detail = format!("the movie ends at {:.3} s", length.as_secs_f64());
+                tracing::debug!("{} asked to play from {at:?}", self.peer);
+                Err(Refusal::new(Status::INVALID_RANGE, detail))
+            }
+            (Some(Npt::Now), _) => Ok((From::Now, None)),
+            // The last so many seconds (RFC 2326 section 3.6).
+            (None, Some(last)) => Ok((From::Place((length - last).max(MediaTime::ZERO)), None)),
+            (None, None) => Ok((From::Here, None)),
+        }
+    }
+
+    fn begin(&mut self, shard: &Rc<Shard>) -> usize {
+        let tracks = self.tracks.clone();
+        let interleaved = tracks.iter().flatten().any(|t| matches!(t.rtp, Target::Channel(_)));
+        let viewer = shard.add_viewer(Setup {
+            stream: self.stream.clone(),
+            name: Arc::clone(&self.name),
+            peer: self.peer,
+            interleaved: interleaved.then_some(self.outlet),
+            user_agent: self.user_agent.take(),
+            tracks,
+        });
+        self.viewer = Some(viewer);
+        if let Some(number) = shard.viewer_number(viewer) {
+            for from in self.rtcp_addresses() {
+                let mailbox = shard.mailbox.clone();
+                shard.context.add_route(from, Route { mailbox, viewer, number });
+            }
+        }
+        viewer
+    }
+
+    /// PAUSE; gives the place that was reached.
+    pub(super) fn pause(&self, shard: &Rc<Shard>) -> Option<Range> {
+        let place = shard.pause(self.viewer?)?;
+        matches!(self.stream, Stream::Movie(_)).then(|| Range::from(place.to_duration()))
+    }
+
+    /// The session is over.
+    pub(super) fn end(self, shard: &Rc<Shard>, reason: &str) {
+        let Some(viewer) = self.viewer else { return };
+        if let Some(number) = shard.viewer_number(viewer) {
+            for from in self.rtcp_addresses() {
+                shard.context.remove_route(from, number);
+            }
+        }
+        shard.remove_viewer(viewer, reason);
+    }
+
+    /// A packet from the client on an interleaved channel.
+    pub(super) fn interleaved(&self, shard: &Rc<Shard>, track: u8, channel: u8, data: &[u8]) {
+        let track = self.tracks.get(usize::from(track)).and_then(Option::as_ref);
+        if let (Some(viewer), Some(track)) = (self.viewer, track)
+            && track.rtcp == Target::Channel(channel)
+        {
+            shard.rtcp_from_viewer(viewer, None, data, shard.host.now());
+        }
+    }
+
+    /// When the client last sent RTCP.
+    pub(super) fn alive(&self, shard: &Rc<Shard>) -> Option<Instant> {
+        shard.alive(self.viewer?)
+    }
+
+    fn rtcp_addresses(&self) -> Vec<SocketAddr> {
+        let targets = self.tracks.iter().flatten().map(|track| track.rtcp);
+        targets.filter_map(|target| match target {
+            Target::Address(address) => Some(address),
+            Target::Channel(_) => None,
+        }).collect()
+    }
+}
+
+/// Where RTP and RTCP of a track go by a transport.
+fn targets(transport: &Transport, peer: SocketAddr) -> Option<(Target, Target)> {
+    match transport.lower {
+        Lower::Tcp => {
+            let channels = transport.interleaved?;
+            Some((Target::Channel(channels.rtp), Target::Channel(channels.rtcp_channel()?)))
+        }
+        Lower::Udp => {
+            let ports = transport.client_port?;
+            let to = |port| Target::Address(SocketAddr::new(peer.ip(), port));
+            Some((to(ports.rtp), to(ports.rtcp_port()?)))
+        }
+        Lower::Other(_) => None,
+    }
+}
+
+fn playing(begun: &Begun, scale: Option<f64>) -> Playing {
+    let range = match begun.from {
+        Some(from) => Range::Npt {
+            start: Some(Npt::At(from.to_duration())),
+            end: begun.to.map(MediaTime::to_duration),
+        },
+        None => Range::NOW,
+    };
+    let info = |(track, seq, time): &(u8, SequenceNumber, RtpTime)| TrackInfo {
+        track: *track,
+        seq: seq.0,
+        rtptime: time.0,
+    };
+    Playing {
+        range: Some(range),
+        // There is one speed.
+        scale: scale.map(|_| 1.0),
+        rtp_info: begun.tracks.iter().map(info).collect(),
+    }
+}

@@ -1,0 +1,73 @@
+//! A movie as a live stream that never ends: all viewers see the same, over and over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weir_media::{Frame, MediaTime};
+use weir_net::Host;
+
+use crate::hub::Hub;
+use crate::live::Publisher;
+use crate::movie::Movie;
+use crate::{Error, Live};
+
+/// A movie that is shown as a live stream.
+pub struct LiveFile {
+    movie: Arc<Movie>,
+    publisher: Publisher,
+}
+
+impl LiveFile {
+    /// Opens the movie and begins the stream `name`; [`LiveFile::run`] brings its frames.
+    ///
+    /// # Errors
+    /// When the movie cannot be read, or the name is taken.
+    pub async fn open(host: &Host, hub: &Arc<Hub>, name: &str, path: &Path) -> Result<Self, Error> {
+        let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
+        let movie = Arc::new(Movie::open(host, name, path, file).await?);
+        if movie.duration() <= MediaTime::ZERO {
+            return Err(Error::Empty { path: PathBuf::from(path) });
+        }
+        let publisher = hub.publish(name, movie.tracks().to_vec())?;
+        Ok(LiveFile { movie, publisher })
+    }
+
+    /// The stream.
+    pub fn live(&self) -> &Arc<Live> {
+        self.publisher.live()
+    }
+
+    /// Brings frame after frame as they are due, for ever, or until the movie cannot be read.
+    ///
+    /// # Errors
+    /// When the movie cannot be read any more.
+    pub async fn run(mut self, host: &Host) -> Result<std::convert::Infallible, Error> {
+        let mut begun = None;
+        let mut rounds_before = MediaTime::ZERO;
+        let mut next = self.read(host, 0).await?;
+        loop {
+            for chunk in 0..self.movie.chunks() {
+                // Read while the frames of the chunk before are still being shown.
+                let frames = next;
+                next = self.read(host, (chunk + 1) % self.movie.chunks()).await?;
+                for mut frame in frames {
+                    frame.pts = frame.pts + rounds_before;
+                    let dts = frame.dts.map_or(frame.pts, |dts| dts + rounds_before);
+                    frame.dts = Some(dts);
+                    let (start, first) = *begun.get_or_insert((host.now(), dts));
+                    host.sleep_until(start + (dts - first).to_duration()).await;
+                    frame.arrival = host.now();
+                    if let Err(error) = self.publisher.push(&frame, host.now()) {
+                        tracing::warn!("{}: a frame was left out: {error}", self.movie.name());
+                    }
+                }
+            }
+            rounds_before = rounds_before + self.movie.duration();
+        }
+    }
+
+    async fn read(&self, host: &Host, chunk: usize) -> Result<Vec<Frame>, Error> {
+        let movie = Arc::clone(&self.movie);
+        host.blocking(move || movie.read_frames(chunk)).await
+    }
+}

@@ -1,0 +1,3 @@
+//! Sources: what brings live streams.
+
+pub(crate) mod live_file;

@@ -1,0 +1,203 @@
+//! `weir.toml`: every key with its meaning, in one place.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::records::RecordLevel;
+
+/// The file that is read where no other is named, if it is there.
+pub(crate) const DEFAULT_FILE: &str = "weir.toml";
+
+/// Settings of `weir serve`. An option on the command line wins over a key here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Movies, and folders of movies, to serve. Example: ["films", "talk.mp4"]
+    pub(crate) movies: Vec<PathBuf>,
+    /// Movies to show as live streams that never end. Example: ["loop.mp4"]
+    pub(crate) live: Vec<PathBuf>,
+    /// The address to listen on; all of them by default. Example: "127.0.0.1"
+    pub(crate) bind: Option<IpAddr>,
+    /// Where viewers of a live stream begin: "keyframe", at the newest one that is there (a
+    /// picture at once), or "live", at the next one (less delay). Example: "keyframe"
+    pub(crate) start: Option<Start>,
+    /// Threads that deliver; one a core by default. Example: 2
+    pub(crate) shards: Option<usize>,
+    /// Memory for packed movies, in MiB. Example: 256
+    pub(crate) cache_mib: Option<usize>,
+    /// RTSP and the RTP that it controls.
+    pub(crate) rtsp: Rtsp,
+    /// What is written down of the run.
+    pub(crate) record: Record,
+}
+
+/// RTSP and the RTP that it controls.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rtsp {
+    /// The TCP port; 0 for any free one. Example: 8554
+    pub(crate) port: Option<u16>,
+    /// The UDP port from which RTP leaves, an even one; RTCP has the next. 0 for any free pair.
+    /// Example: 0
+    pub(crate) rtp_port: Option<u16>,
+    /// Seconds that a session lives without a sign of life. Example: 60
+    pub(crate) session_timeout_s: Option<u64>,
+    /// Congestion control of media over TCP, by its kernel name; the system's own by default.
+    /// Example: "cubic"
+    pub(crate) congestion: Option<String>,
+}
+
+/// What is written down of the run.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Record {
+    /// The file for records, as JSON lines. Example: "run.jsonl"
+    pub(crate) file: Option<PathBuf>,
+    /// How much: "event", "second" or "packet". Example: "second"
+    pub(crate) level: Option<RecordLevel>,
+}
+
+/// Where viewers of a live stream begin.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Start {
+    /// At the newest key frame that is there.
+    Keyframe,
+    /// At the next key frame.
+    Live,
+}
+
+/// Reads `file`, or `weir.toml` of this folder if it is there.
+pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Config> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    if file.is_none() && !path.exists() {
+        return Ok(Config::default());
+    }
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&text).with_context(|| path.display().to_string())
+}
+
+fn parse(text: &str) -> anyhow::Result<Config> {
+    let table: toml::Table = toml::from_str(text)?;
+    check(&table, "", &keys())?;
+    Ok(toml::from_str(text)?)
+}
+
+/// One key, with the path that leads to it.
+struct Key {
+    path: String,
+    meaning: String,
+    example: Option<String>,
+}
+
+/// All keys, as the types above have them.
+fn keys() -> Vec<Key> {
+    let schema = schemars::schema_for!(Config).to_value();
+    let mut keys = Vec::new();
+    collect(&schema, &schema, "", &mut keys);
+    keys
+}
+
+fn collect(schema: &Value, root: &Value, prefix: &str, keys: &mut Vec<Key>) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, property) in properties {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let described = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let described = described.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (meaning, example) = match described.split_once("Example: ") {
+            Some((meaning, example)) => (meaning.trim().to_owned(), Some(example.to_owned())),
+            None => (described, None),
+        };
+        keys.push(Key { path: path.clone(), meaning, example });
+        let target = property.get("$ref").and_then(Value::as_str);
+        let target = target.and_then(|target| root.pointer(target.trim_start_matches('#')));
+        if let Some(target) = target {
+            collect(target, root, &path, keys);
+        }
+    }
+}
+
+fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        if !keys.iter().any(|key| key.path == path) {
+            let nearest = keys
+                .iter()
+                .map(|key| (strsim::damerau_levenshtein(&key.path, &path), &key.path))
+                .min();
+            match nearest {
+                Some((_, nearest)) => bail!("there is no key {path:?}; did you mean {nearest:?}?"),
+                None => bail!("there is no key {path:?}"),
+            }
+        }
+        if let toml::Value::Table(inner) = value {
+            check(inner, &path, keys)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file with every key, each with its meaning, all commented out.
+pub(crate) fn sample() -> String {
+    let mut out = String::from("# weir.toml: settings of `weir serve`. Every key may be left out.\n");
+    let (sections, keys): (Vec<_>, Vec<_>) =
+        keys().into_iter().partition(|key| key.example.is_none());
+    let mut write = |section: Option<&Key>| {
+        if let Some(section) = section {
+            out += &format!("\n# {}\n[{}]\n", section.meaning, section.path);
+        }
+        for key in &keys {
+            let (of, name) = key.path.rsplit_once('.').unwrap_or(("", &key.path));
+            if of == section.map_or("", |section| &section.path) {
+                let example = key.example.as_deref().unwrap_or_default();
+                out += &format!("\n# {}\n# {name} = {example}\n", key.meaning);
+            }
+        }
+    };
+    write(None);
+    for section in &sections {
+        write(Some(section));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_right_one() {
+        let error = parse("[rtsp]\nprot = 1\n").unwrap_err().to_string();
+        assert_eq!(error, "there is no key \"rtsp.prot\"; did you mean \"rtsp.port\"?");
+        let error = parse("cache_mb = 1\n").unwrap_err().to_string();
+        assert_eq!(error, "there is no key \"cache_mb\"; did you mean \"cache_mib\"?");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused_with_its_place() {
+        let error = parse("[rtsp]\nport = 70000\n").unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn the_sample_holds_every_key_and_its_examples_are_right() {
+        let text = sample();
+        let uncommented: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.contains(" = ") && !rest.contains(": ") => rest,
+                _ => line,
+            })
+            .fold(String::new(), |out, line| out + line + "\n");
+        let config = parse(&uncommented).unwrap();
+        assert_eq!(config.rtsp.port, Some(8554));
+        assert_eq!(config.record.file, Some(PathBuf::from("run.jsonl")));
+        assert_eq!(uncommented.matches(" = ").count(), keys().iter().filter(|k| k.example.is_some()).count());
+    }
+}

@@ -1,0 +1,33 @@
+//! The log: standard error, for people.
+#![allow(clippy::print_stderr, reason = "standard error is where the log goes")]
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log: warnings and errors, with `-v` what happens, with `-vv` everything.
+/// `WEIR_LOG` says it finer, as in `WEIR_LOG=weir_server=debug`.
+pub(crate) fn start(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Says why the program ends.
+pub(crate) fn fail(error: &anyhow::Error) {
+    eprintln!("weir: {error:#}");
+}
+
+/// Says something that is neither data nor an error.
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,266 @@
+//! `weir serve`: movies and live streams to any RTSP player.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use weir_net::{Host, os};
+use weir_proto::rtsp::url::encode_path;
+use weir_record::{Role, Sink};
+use weir_server::{Hub, Library, LiveFile, Server, Settings, Start};
+
+use crate::config::{self, Config};
+use crate::log;
+use crate::records::{RecordLevel, Recording};
+
+/// Serve movies and live streams to any RTSP player.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Movies (MP4, MOV), and folders of movies.
+    #[arg(value_name = "FILE|DIR")]
+    movies: Vec<PathBuf>,
+    /// Show this movie as a live stream that never ends; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    live: Vec<PathBuf>,
+    /// The address to listen on [default: all].
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<IpAddr>,
+    /// The TCP port for RTSP; 0 takes any free one [default: 8554].
+    #[arg(long, value_name = "N")]
+    rtsp_port: Option<u16>,
+    /// The UDP port from which RTP leaves, RTCP has the next; 0 takes any free pair [default: 0].
+    #[arg(long, value_name = "N")]
+    rtp_port: Option<u16>,
+    /// Where viewers of a live stream begin [default: keyframe].
+    #[arg(long, value_enum)]
+    start: Option<config::Start>,
+    /// Threads that deliver [default: one a core].
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// Settings in a file [default: weir.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print a settings file with every key explained, and end.
+    #[arg(long)]
+    print_config: bool,
+    /// Write down what happens, as JSON lines (docs/records.md).
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// How much is recorded [default: second].
+    #[arg(long, value_enum)]
+    record_level: Option<RecordLevel>,
+    /// Print the addresses as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Say more: who comes and goes; twice: everything.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  weir serve movie.mp4                     one movie at rtsp://HOST:8554/movie
+  weir serve films/                        every movie of a folder, looked through again and again
+  weir serve --live loop.mp4               a movie as a live stream that never ends
+  weir serve movie.mp4 --bind 127.0.0.1    for this machine only
+  weir serve movie.mp4 --rtsp-port 0       on any free port, which is printed
+  weir serve films/ --record run.jsonl     and write down who saw what";
+
+/// How long viewers may take to get the last of what they were sent, at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+const CACHE_MIB_DEFAULT: usize = 256;
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.print_config {
+        print!("{}", config::sample());
+        return Ok(ExitCode::SUCCESS);
+    }
+    log::start(args.verbose);
+    let plan = Plan::new(args, config::read(args.config.as_deref())?)?;
+    let shards = os::Settings { shards: plan.shards };
+    os::run(&shards, |host| async move { plan.serve(host).await })
+        .context("cannot start")?
+        .map(|()| ExitCode::SUCCESS)
+}
+
+/// What is to be served, and how: the command line over the file over the defaults.
+struct Plan {
+    movies: Vec<PathBuf>,
+    live: Vec<PathBuf>,
+    settings: Settings,
+    shards: Option<usize>,
+    cache_bytes: usize,
+    record: Option<PathBuf>,
+    record_level: RecordLevel,
+    json: bool,
+}
+
+impl Plan {
+    fn new(args: &Args, config: Config) -> anyhow::Result<Plan> {
+        let defaults = Settings::default();
+        let start = args.start.or(config.start).map_or(defaults.start, |start| match start {
+            config::Start::Keyframe => Start::Keyframe,
+            config::Start::Live => Start::Live,
+        });
+        let session_timeout = config.rtsp.session_timeout_s.map(Duration::from_secs);
+        let settings = Settings {
+            bind: args.bind.or(config.bind).unwrap_or(defaults.bind),
+            rtsp_port: args.rtsp_port.or(config.rtsp.port).unwrap_or(defaults.rtsp_port),
+            rtp_port: args.rtp_port.or(config.rtsp.rtp_port).unwrap_or(defaults.rtp_port),
+            start,
+            session_timeout: session_timeout.unwrap_or(defaults.session_timeout),
+            congestion: config.rtsp.congestion,
+        };
+        let plan = Plan {
+            movies: [args.movies.clone(), config.movies].concat(),
+            live: [args.live.clone(), config.live].concat(),
+            settings,
+            shards: args.shards.or(config.shards),
+            cache_bytes: config.cache_mib.unwrap_or(CACHE_MIB_DEFAULT) << 20,
+            record: args.record.clone().or(config.record.file),
+            record_level: args.record_level.or(config.record.level).unwrap_or_default(),
+            json: args.json,
+        };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Finds mistakes before anything is opened.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.movies.is_empty() && self.live.is_empty() {
+            bail!("nothing to serve: name a movie or a folder, as in `weir serve movie.mp4`");
+        }
+        for path in self.movies.iter().chain(&self.live) {
+            std::fs::metadata(path).with_context(|| format!("cannot serve {}", path.display()))?;
+        }
+        if self.settings.session_timeout.is_zero() || self.shards == Some(0) {
+            bail!("a session timeout and a number of shards of 0 serve nobody");
+        }
+        Ok(())
+    }
+
+    async fn serve(self, host: Host) -> anyhow::Result<()> {
+        let recording = match &self.record {
+            Some(path) => {
+                let level = self.record_level.into();
+                Some(Recording::start(&host, path, level, Role::Server, self.asked()).await?)
+            }
+            None => None,
+        };
+        let sink = recording.as_ref().map_or_else(Sink::none, Recording::sink);
+        let hub = Hub::new(Library::new(self.movies.clone()), self.cache_bytes);
+        for path in &self.live {
+            let name = stream_name(path);
+            let live = LiveFile::open(&host, &hub, &name, path).await?;
+            let runner = host.clone();
+            host.spawn(async move {
+                let Err(error) = live.run(&runner).await;
+                tracing::error!("the live stream {name:?} has ended: {error}");
+            });
+        }
+        // One movie that cannot be read is a mistake that is told at once; in a folder of many
+        // it is told when somebody asks for it.
+        for path in self.movies.iter().filter(|path| path.is_file()) {
+            hub.find(&host, &file_name(path)).await?;
+        }
+        let server = Server::start(&host, &hub, self.settings.clone(), sink)?;
+        let listing = hub.library().list(&host).await;
+        for warning in &listing.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.print_banner(&hub, &server, &listing.names);
+        host.shutdown_requested().await;
+        if !self.json {
+            log::say("weir: ending; viewers get a good-bye");
+        }
+        server.drain(&host, DRAIN_LIMIT).await;
+        if let Some(recording) = recording {
+            recording.finish().await;
+        }
+        Ok(())
+    }
+
+    fn asked(&self) -> BTreeMap<String, Value> {
+        let paths = |paths: &[PathBuf]| -> Value {
+            paths.iter().map(|path| path.display().to_string()).collect()
+        };
+        let settings = &self.settings;
+        let start = format!("{:?}", settings.start).to_lowercase();
+        [
+            ("command", json!("serve")),
+            ("movies", paths(&self.movies)),
+            ("live", paths(&self.live)),
+            ("bind", json!(settings.bind.to_string())),
+            ("rtsp_port", json!(settings.rtsp_port)),
+            ("start", json!(start)),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+
+    fn print_banner(&self, hub: &Hub, server: &Server, movies: &[String]) {
+        let live = hub.live_names();
+        let host = host_to_paste(server.rtsp_address());
+        let url = |name: &String| format!("rtsp://{host}/{}", encode_path(name));
+        if self.json {
+            let streams: Vec<Value> = live
+                .iter()
+                .map(|name| json!({ "name": name, "live": true, "url": url(name) }))
+                .chain(movies.iter().map(|name| json!({ "name": name, "live": false, "url": url(name) })))
+                .collect();
+            let (rtp, rtcp) = server.rtp_ports();
+            let address = server.rtsp_address().to_string();
+            let banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
+            println!("{banner}");
+            return;
+        }
+        println!("weir {} serves RTSP on {}", env!("CARGO_PKG_VERSION"), server.rtsp_address());
+        for name in &live {
+            println!("  live   {}", url(name));
+        }
+        for name in movies {
+            println!("  movie  {}", url(name));
+        }
+        if live.is_empty() && movies.is_empty() {
+            println!("  no movie yet: the folders are looked through again and again");
+        }
+        println!("{}; Ctrl-C ends.", capitalised(hub.access().in_words()));
+        if let Some(first) = live.first().or(movies.first()) {
+            println!("Try: ffplay {}", url(first));
+        }
+    }
+}
+
+/// Host and port as others on the network can use them.
+fn host_to_paste(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if ip.is_unspecified() => own_address().unwrap_or(Ipv4Addr::LOCALHOST.into()),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port()).to_string()
+}
+
+/// This machine's address on the network, if it has one.
+fn own_address() -> Option<IpAddr> {
+    os::address_towards(SocketAddr::from(([192, 0, 2, 1], 9)))
+}
+
+fn stream_name(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
