@@ -41,7 +41,6 @@ struct Entry {
     bell: Option<(Doorbell, u64)>,
     /// A write found no room; whoever wrote waits to be told.
     blocked: bool,
-    not_sent_bytes_max: usize,
     /// No handle is left: it goes when the connection has ended.
     released: bool,
 }
@@ -80,9 +79,8 @@ impl Network {
             let connection = Connection::accept(now, seed, Settings::default(), &segment);
             let id = self.tcp_add(node, to, from, connection);
             self.tcp_pump(now, id);
-        } else if !segment.flags.rst {
-            let reset = Segment::reset_for(&segment);
-            self.transmit_segment(now, node, to, from, reset);
+        } else if let Some(refusal) = segment.refusal() {
+            self.transmit_segment(now, node, to, from, refusal);
         }
     }
 
@@ -165,7 +163,6 @@ impl Network {
             writer: None,
             bell: None,
             blocked: false,
-            not_sent_bytes_max: usize::MAX,
             released: false,
         };
         self.tcp.connections.insert(id, entry);
@@ -185,12 +182,7 @@ impl Network {
             return;
         };
         entry.released = true;
-        // As on Linux: closing with unread bytes tells the peer that they are lost.
-        if entry.connection.receive_ready_bytes() > 0 {
-            entry.connection.abort();
-        } else {
-            entry.connection.shutdown();
-        }
+        entry.connection.close();
         self.tcp_pump(now, id);
     }
 
@@ -242,10 +234,7 @@ impl Entry {
 
     /// Bytes that a write may take now.
     fn room(&self) -> usize {
-        let not_sent = self.connection.not_sent_bytes();
-        self.connection
-            .send_space()
-            .min(self.not_sent_bytes_max.saturating_sub(not_sent))
+        self.connection.send_space()
     }
 }
 
@@ -401,7 +390,7 @@ impl TcpStream {
     pub(crate) fn set_options(&self, options: &TcpOptions) -> io::Result<()> {
         self.with(|entry| {
             if let Some(bytes) = options.not_sent_low_water_bytes {
-                entry.not_sent_bytes_max = bytes as usize;
+                entry.connection.set_not_sent_low_water(bytes as usize);
             }
         });
         Ok(())

@@ -186,7 +186,7 @@ impl State {
             wishes.reports.push((id, false));
         }
         if viewer.burst_due.is_some_and(|due| due > now) {
-            return None;
+            return Some(0);
         }
         viewer.burst_due = None;
         Some(self.until(id, now))
