@@ -12,4 +12,4 @@ pub mod rtsp;
 pub mod show;
 
 pub use measure::{Measure, Progress, Taken};
-pub use recorder::Recorder;
+pub use recorder::{Recorder, header};

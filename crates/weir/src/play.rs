@@ -1,9 +1,239 @@
-//! `weir play`.
+//! `weir play`: play a stream, measure it, and say what came.
 
-/// Play.
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
-pub(crate) fn run(_: &Args) -> anyhow::Result<std::process::ExitCode> {
-    anyhow::bail!("not yet")
+use anyhow::Context;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use weir_dial::rtsp::Transport;
+use weir_net::{Host, os};
+use weir_player::rtsp::{Outcome, Settings, play};
+use weir_player::{Progress, Recorder, header, show};
+use weir_record::stats::PlaySummary;
+use weir_record::{Level, queue};
+
+/// Play a stream and measure what comes.
+///
+/// No picture is shown: the figures are. They are made of the records that --record writes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The stream: rtsp://HOST[:PORT]/NAME
+    pub url: String,
+    /// How media travels; auto is UDP, or TCP where UDP does not get through
+    #[arg(long, value_enum, default_value_t = TransportArg::Auto)]
+    pub transport: TransportArg,
+    /// Play so many seconds [default: to the end]
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub seconds: Option<Duration>,
+    /// Start at this place of the movie, in seconds
+    #[arg(long, value_name = "T", value_parser = seconds)]
+    pub from: Option<Duration>,
+    /// Print the summary as one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Write the records (JSON Lines) to this file
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub record: Option<PathBuf>,
+    /// How much is recorded
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LevelArg::Second)]
+    pub record_level: LevelArg,
+    /// Write what comes to this movie file (fragmented MP4)
+    #[arg(short, long, value_name = "FILE.mp4")]
+    pub output: Option<PathBuf>,
+    /// No line of progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  weir play rtsp://127.0.0.1:8554/movie
+  weir play rtsp://127.0.0.1:8554/movie --transport tcp --seconds 10
+  weir play rtsp://camera.local/live --json --record run.jsonl --record-level packet
+  weir play rtsp://127.0.0.1:8554/movie --from 60 -o part.mp4
+
+Exit code 0 only if the stream was played as asked; lost packets are no failure.";
+
+/// How media travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportArg {
+    /// RTP over UDP
+    Udp,
+    /// RTP interleaved on the RTSP connection
+    Tcp,
+    /// UDP first, TCP where that does not work
+    Auto,
+}
+
+/// How much is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LevelArg {
+    /// What happens seldom, and totals
+    Event,
+    /// Summaries of each second as well
+    Second,
+    /// Every packet as well
+    Packet,
+}
+
+/// Plays, and prints the summary.
+///
+/// # Errors
+/// When the system or a file does not do what is needed; a stream that cannot be played is told
+/// on standard error and by the exit code.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let settings = os::Settings { shards: Some(1) };
+    let asked = args.clone();
+    os::run(&settings, |host| async move { run_on(&host, &asked).await })
+        .context("cannot start the event loop")?
+}
+
+/// Records that wait to be written: at packet level some seconds of a fast stream.
+const RECORDS_MAX: usize = 1 << 18;
+
+async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
+    // Seconds are always made: they tell the summary what it needs if the run is cut off.
+    let level = args.record_level.level().max(Level::Second);
+    let (sink, drain) = queue(level, RECORDS_MAX);
+    let mut recorder = Recorder::new(drain);
+    if let Some(path) = &args.record {
+        let header = header(host, args.asked());
+        let made = recorder.write_to(host, path, &header, args.record_level.level()).await;
+        made.with_context(|| format!("cannot write the records to {}", path.display()))?;
+    }
+    let mut live = Live::new(!args.quiet && std::io::stderr().is_terminal());
+    let played = play(host, args.settings(), &sink, |progress| live.show(progress));
+    let (outcome, written) = recorder.during(host, played).await;
+    live.clear();
+    print(args.json, &recorder.summary())?;
+    let path = args.record.as_deref().unwrap_or(std::path::Path::new(""));
+    written.with_context(|| format!("the records in {} are not whole", path.display()))?;
+    Ok(report(args, &outcome))
+}
+
+impl Args {
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(&self.url);
+        settings.dial.transport = match self.transport {
+            TransportArg::Udp => Transport::Udp,
+            TransportArg::Tcp => Transport::Tcp,
+            TransportArg::Auto => Transport::Auto,
+        };
+        settings.dial.from = self.from;
+        settings.limit = self.seconds;
+        settings.movie = self.output.clone();
+        settings
+    }
+
+    /// What was asked, for the head of the records. The address may hold a password: it stands
+    /// without it in the records themselves.
+    fn asked(&self) -> BTreeMap<String, Value> {
+        let nanos = |span: Duration| json!(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
+        let mut asked = BTreeMap::from([
+            ("command".to_owned(), json!("play")),
+            ("transport".to_owned(), json!(format!("{:?}", self.transport).to_lowercase())),
+        ]);
+        asked.extend(self.seconds.map(|span| ("limit_ns".to_owned(), nanos(span))));
+        asked.extend(self.from.map(|span| ("from_ns".to_owned(), nanos(span))));
+        let movie = self.output.as_ref().map(|path| json!(path.display().to_string()));
+        asked.extend(movie.map(|path| ("output".to_owned(), path)));
+        asked
+    }
+}
+
+impl LevelArg {
+    fn level(self) -> Level {
+        match self {
+            LevelArg::Event => Level::Event,
+            LevelArg::Second => Level::Second,
+            LevelArg::Packet => Level::Packet,
+        }
+    }
+}
+
+/// Standard output is data.
+fn print(as_json: bool, summary: &PlaySummary) -> anyhow::Result<()> {
+    let text = match as_json {
+        true => format!("{}\n", serde_json::to_string_pretty(summary)?),
+        false => show::summary(summary),
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print the summary")
+}
+
+/// Standard error is for people.
+fn report(args: &Args, outcome: &Outcome) -> ExitCode {
+    let mut out = std::io::stderr().lock();
+    // Nobody may be listening there: the exit code tells as well.
+    let mut is_whole = true;
+    if let (Some(path), Some(movie)) = (&args.output, &outcome.movie) {
+        let path = path.display();
+        is_whole = movie.failed.is_none() && movie.fragments_dropped == 0;
+        let _ = match &movie.failed {
+            None => writeln!(out, "{path}: {} frames, {} bytes", movie.frames, movie.bytes),
+            Some(why) => writeln!(out, "weir: {path} is not whole: {why}"),
+        };
+        if movie.fragments_dropped > 0 {
+            let dropped = movie.fragments_dropped;
+            let _ = writeln!(out, "weir: {path}: {dropped} fragments left out: the disk is too slow");
+        }
+    }
+    if outcome.is_success() {
+        return if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let why = outcome.text.as_deref().unwrap_or("the play failed");
+    let _ = writeln!(out, "weir: {why}");
+    if let Some(advice) = outcome.error.as_ref().and_then(show::advice) {
+        let _ = writeln!(out, "  {advice}");
+    }
+    ExitCode::FAILURE
+}
+
+/// The line of progress, written over once a second.
+struct Live {
+    is_on: bool,
+    before: Option<Progress>,
+    width: usize,
+}
+
+impl Live {
+    fn new(is_on: bool) -> Self {
+        Live { is_on, before: None, width: 0 }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        let before = self.before.replace(*progress).unwrap_or_default();
+        let span = progress.played.saturating_sub(before.played).as_nanos();
+        let bits = u128::from(progress.bytes.saturating_sub(before.bytes)) * 8 * 1_000_000_000;
+        let rate = bits.checked_div(span).and_then(|rate| u64::try_from(rate).ok());
+        self.write(&show::progress(progress, rate));
+    }
+
+    fn clear(&mut self) {
+        if self.width > 0 {
+            self.write("");
+            self.width = 0;
+            let _ = write!(std::io::stderr(), "\r");
+        }
+    }
+
+    /// Writes over the line before; a terminal that is gone is no reason to stop.
+    fn write(&mut self, line: &str) {
+        if self.is_on {
+            let width = self.width;
+            self.width = line.len();
+            let _ = write!(std::io::stderr(), "\r{line:width$}");
+        }
+    }
+}
+
+/// A length of time in seconds, with a fraction if need be.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("expected seconds, got {text:?}"))?;
+    Duration::try_from_secs_f64(number).map_err(|_| format!("expected seconds, got {text:?}"))
 }

@@ -11,6 +11,7 @@ pub(super) struct Ends {
     first: Option<Said>,
     /// The sender report that came with the good-bye.
     last: Option<Said>,
+    reports: u64,
 }
 
 /// A sender report, and what had come by then.
@@ -46,6 +47,7 @@ impl Ends {
     pub(super) fn sender_report(&mut self, packet_count: u32, highest: Option<u64>, bye: bool) {
         let said = Said { packet_count, highest };
         self.first.get_or_insert(said);
+        self.reports += 1;
         if bye {
             self.last = Some(said);
         }
@@ -73,8 +75,7 @@ impl Ends {
             if more.abs() <= ON_THE_WAY_MAX { 0 } else { more }
         });
         // With the good-bye as the only report nothing tells a great loss from a shared count.
-        let only_one = self.first.map(|said| said.highest) == self.last.map(|said| said.highest)
-            && counted_before != Some(0);
+        let only_one = self.reports == 1 && counted_before != Some(0);
         let tail = self.last.zip(counted_before).filter(|_| !only_one).map(|(said, before)| {
             let sent = i64::from(said.packet_count) - before;
             not_negative(sent - sent_by(Some(highest)))

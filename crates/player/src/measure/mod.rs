@@ -28,7 +28,6 @@ pub struct Measure {
     records: Sink,
     started: Option<Instant>,
     tracks: Vec<Track>,
-    /// How many tracks were set up, by what was described.
     udp: bool,
     first_byte: bool,
     /// Whether whole frames are kept for [`Measure::poll_frame`].
@@ -37,6 +36,8 @@ pub struct Measure {
     /// The timer `second`.
     second_at: Option<Instant>,
     second_from: Instant,
+    /// When the server first began to play.
+    begun: Option<Instant>,
     playing: Option<Span>,
     paused: bool,
     last_packet: Option<Instant>,
@@ -105,6 +106,7 @@ impl Measure {
             frames: VecDeque::new(),
             second_at: None,
             second_from: Instant::ZERO,
+            begun: None,
             playing: None,
             paused: false,
             last_packet: None,
@@ -134,7 +136,7 @@ impl Measure {
             Event::FallingBack { why } => {
                 let text = format!("{why}; going on over TCP").into();
                 self.records.emit(at, event::Warning { text });
-                self.playing = None;
+                (self.begun, self.playing) = (None, None);
             }
             Event::Playing { lower, from, to, tracks } => {
                 self.udp = *lower == weir_dial::rtsp::Lower::Udp;
@@ -212,7 +214,13 @@ impl Measure {
         !self.tracks.is_empty() && self.tracks.iter().all(|track| track.bye)
     }
 
-    /// When the last packet of media came.
+    /// When the range that is played now ends if it is played without a break.
+    pub fn range_ends_at(&self) -> Option<Instant> {
+        let span = self.playing?;
+        Some(span.at + (span.to? - span.from?).to_duration())
+    }
+
+    /// When the last packet of media came, or the server last began to play after one.
     pub fn last_packet(&self) -> Option<Instant> {
         self.last_packet
     }
@@ -226,7 +234,7 @@ impl Measure {
             (lost + counts.lost, expected + counts.expected, bytes + counts.bytes)
         });
         Progress {
-            played: self.playing.map_or(Duration::ZERO, |span| now.since(span.at)),
+            played: self.begun.map_or(Duration::ZERO, |begun| now.since(begun)),
             position: self.tracks.iter().filter_map(Track::position).max(),
             end: self.playing.and_then(|span| span.to),
             frames: main.map_or(0, Track::frames),
@@ -237,15 +245,19 @@ impl Measure {
         }
     }
 
-    /// Writes the last second, the totals and the end. `is_cut` says that this side ended a
+    /// Gives up what is waited for: nothing more comes. `is_cut` says that this side ended a
     /// stream that would have gone on: a frame in progress is then nobody's loss.
-    pub fn finish(&mut self, now: Instant, is_cut: bool, reason: EndReason, text: Option<&str>) {
+    pub fn flush(&mut self, now: Instant, is_cut: bool) {
         for index in 0..self.tracks.len() {
             if let Some(track) = self.tracks.get_mut(index) {
                 track.flush(is_cut);
             }
             self.release(now, index);
         }
+    }
+
+    /// Writes the last second, the totals and the end; [`Measure::flush`] comes before.
+    pub fn finish(&mut self, now: Instant, reason: EndReason, text: Option<&str>) {
         if self.second_at.take().is_some() {
             self.write_second(now);
         }
@@ -317,7 +329,8 @@ impl Measure {
                 track.starts(udp, start, span.from);
             }
         }
-        self.playing = Some(Span { at: self.playing.map_or(at, |before| before.at), ..span });
+        self.begun.get_or_insert(at);
+        self.playing = Some(span);
         self.paused = false;
         self.last_packet = self.last_packet.map(|last| last.max(at));
         self.start_seconds(at);

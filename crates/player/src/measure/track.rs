@@ -43,7 +43,11 @@ pub(super) struct Track {
     other_payload_types: u64,
     /// This side ended in the middle of a frame.
     is_cut: bool,
+    /// What is held is given out, whole or not.
     flushing: bool,
+    /// The first packet of a new numbering, which comes after what is given out.
+    behind_flush: Option<Held>,
+    has_begun: bool,
 }
 
 /// Who sends the track's packets.
@@ -100,7 +104,7 @@ impl Track {
             clock_rate_hz: description.clock_rate_hz,
             bye: false,
             frames_not_kept: 0,
-            codec: codec_name_of(&depacketiser, description.kind),
+            codec: codec_name_of(&depacketiser),
             payload_type: description.payload_type,
             source: None,
             statistics: Statistics::new(description.clock_rate_hz),
@@ -120,6 +124,8 @@ impl Track {
             other_payload_types: 0,
             is_cut: false,
             flushing: false,
+            behind_flush: None,
+            has_begun: false,
         })
     }
 
@@ -172,8 +178,10 @@ impl Track {
         }
         if arrival.kind.is_usable() {
             self.note_arrival(at);
-            if !self.flushing {
-                let held = Held { at, extended: arrival.extended, data: data.clone() };
+            let held = Held { at, extended: arrival.extended, data: data.clone() };
+            if self.flushing {
+                self.behind_flush = Some(held);
+            } else {
                 self.reorder.push(now, arrival.extended, held);
             }
         }
@@ -225,6 +233,9 @@ impl Track {
                 None if std::mem::take(&mut self.flushing) => {
                     if !self.is_cut {
                         self.depacketiser.flush();
+                    }
+                    if let Some(held) = self.behind_flush.take() {
+                        self.reorder.push(now, held.extended, held);
                     }
                 }
                 None => return None,
@@ -391,7 +402,7 @@ impl Track {
             self.other_payload_types += 1;
             return;
         }
-        let is_first = self.newest_ticks.is_none() && self.sums.frames_discarded == 0;
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
         let lost = lost_before > 0 || is_first && self.ends.is_behind_start(held.extended);
         self.depacketiser.push(held.at, &packet, lost);
     }
@@ -441,15 +452,12 @@ impl Track {
 /// The codec's name as people write it, of any track.
 pub(super) fn codec_name(description: &TrackDescription) -> &str {
     match &description.depacketiser {
-        Ok(depacketiser) => codec_name_of(depacketiser, description.kind),
+        Ok(depacketiser) => codec_name_of(depacketiser),
         Err(_) => &description.encoding,
     }
 }
 
-fn codec_name_of(depacketiser: &Depacketiser, kind: Kind) -> &'static str {
-    match (depacketiser.codec(), kind) {
-        (Some(codec), _) => codec.name(),
-        // Of the payload formats read here only H.264 may keep its parameters for later.
-        (None, _) => "H.264",
-    }
+fn codec_name_of(depacketiser: &Depacketiser) -> &'static str {
+    // Of the payload formats read here only H.264 may keep its parameters for later.
+    depacketiser.codec().map_or("H.264", |codec| codec.name())
 }

@@ -1,0 +1,446 @@
+//! Plays a stream by RTSP and measures it.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use weir_dial::rtsp::{Client, Error, Event, Happened};
+use weir_net::{Either, Host, select};
+use weir_record::event::{Dropped, EndReason, Failure};
+use weir_record::Sink;
+use weir_time::Instant;
+
+use crate::measure::{Measure, Progress};
+use crate::movie_file::MovieFile;
+pub use crate::movie_file::Written;
+
+/// What is asked of a player.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which stream, and how.
+    pub dial: weir_dial::rtsp::Settings,
+    /// How long to play; `None` for to the end.
+    pub limit: Option<Duration>,
+    /// A movie file to write what came to.
+    pub movie: Option<PathBuf>,
+    /// What to do when so long has been played, in the order of the times.
+    pub script: Vec<(Duration, Action)>,
+}
+
+impl Settings {
+    /// Plays the stream at `url` from its start to its end.
+    pub fn new(url: impl Into<String>) -> Self {
+        Settings {
+            dial: weir_dial::rtsp::Settings::new(url),
+            limit: None,
+            movie: None,
+            script: Vec::new(),
+        }
+    }
+}
+
+/// Something to do while a stream is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Pause.
+    Pause,
+    /// Play on from where the pause was made.
+    Resume,
+    /// Play on from another place of the movie.
+    Seek(Duration),
+}
+
+/// How a play ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// More about it.
+    pub text: Option<String>,
+    /// What failed, if the client did.
+    pub error: Option<Error>,
+    /// The movie file, if one was asked for.
+    pub movie: Option<Written>,
+}
+
+impl Outcome {
+    /// Whether the stream was played as was asked. Lost packets are no failure.
+    pub fn is_success(&self) -> bool {
+        matches!(self.reason, EndReason::Done | EndReason::EndOfStream | EndReason::Stopped)
+    }
+}
+
+/// How long a stream whose end is near may be silent before it counts as over.
+pub const SILENCE_AT_END_MAX: Duration = Duration::from_secs(2);
+/// How long any stream may be silent before it counts as failed.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How near its end a range is to be for a silence to be the end: the last frames may be lost.
+const NEAR_END: Duration = Duration::from_secs(1);
+/// How long good-byes and stragglers are waited for once the end is known.
+const GOOD_BYE_WAIT: Duration = Duration::from_millis(300);
+/// How long packets may come behind the last good-bye.
+const STRAGGLER_WAIT: Duration = Duration::from_millis(100);
+/// How long the answer to TEARDOWN is waited for.
+const TEARDOWN_WAIT: Duration = Duration::from_secs(2);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Plays a stream until it ends, and writes down what happens to `records`. `watch` is told once
+/// a second how far it is.
+pub async fn play(
+    host: &Host,
+    settings: Settings,
+    records: &Sink,
+    mut watch: impl FnMut(&Progress),
+) -> Outcome {
+    let (client, movie) = match prepare(host, &settings).await {
+        Ok(made) => made,
+        Err(failed) => return failed.outcome(host, records),
+    };
+    let mut player = Player {
+        host: host.clone(),
+        client,
+        measure: Measure::new(records.clone(), movie.is_some()),
+        movie,
+        records: records.clone(),
+        limit: settings.limit,
+        script: settings.script.into_iter().collect(),
+        stage: Stage::Playing,
+        playing_at: None,
+        watch_at: None,
+        error: None,
+    };
+    let mut shutdown = pin!(host.shutdown_requested());
+    let end = loop {
+        if let Some(end) = player.step(&mut watch) {
+            break end;
+        }
+        let until = player.next_timeout();
+        let next = player.client.next(until);
+        let happened = match player.stage {
+            // Asked to end once more while it leaves: it leaves at once.
+            Stage::Over(_) => next.await,
+            _ => match select(shutdown.as_mut(), next).await {
+                Either::First(()) => {
+                    shutdown.set(host.shutdown_requested());
+                    player.stop();
+                    None
+                }
+                Either::Second(happened) => happened,
+            },
+        };
+        if let Some(happened) = happened {
+            player.take(&happened);
+        }
+    };
+    player.finish(end).await
+}
+
+/// What could not be begun.
+enum NotBegun {
+    Client(Error),
+    Movie(PathBuf, io::Error),
+}
+
+async fn prepare(
+    host: &Host,
+    settings: &Settings,
+) -> Result<(Client, Option<MovieFile>), NotBegun> {
+    let client = Client::new(host, settings.dial.clone()).map_err(NotBegun::Client)?;
+    let movie = match &settings.movie {
+        None => None,
+        Some(path) => {
+            let created = MovieFile::create(host, path).await;
+            Some(created.map_err(|error| NotBegun::Movie(path.clone(), error))?)
+        }
+    };
+    Ok((client, movie))
+}
+
+impl NotBegun {
+    fn outcome(self, host: &Host, records: &Sink) -> Outcome {
+        let (text, error) = match self {
+            NotBegun::Client(error) => (error.to_string(), Some(error)),
+            NotBegun::Movie(path, error) => {
+                (format!("cannot write the movie file {}: {error}", path.display()), None)
+            }
+        };
+        let now = host.now();
+        records.emit(now, Failure { text: text.as_str().into() });
+        let mut nothing = Measure::new(records.clone(), false);
+        nothing.finish(now, EndReason::Failed, Some(&text));
+        Outcome { reason: EndReason::Failed, text: Some(text), error, movie: None }
+    }
+}
+
+struct Player {
+    host: Host,
+    client: Client,
+    measure: Measure,
+    movie: Option<MovieFile>,
+    records: Sink,
+    limit: Option<Duration>,
+    script: std::collections::VecDeque<(Duration, Action)>,
+    stage: Stage,
+    /// When the server first began to play.
+    playing_at: Option<Instant>,
+    /// The timer `watch`.
+    watch_at: Option<Instant>,
+    error: Option<Error>,
+}
+
+/// How far the play is.
+#[derive(Clone, Debug)]
+enum Stage {
+    Playing,
+    /// The end is known; good-byes and stragglers are waited for.
+    Draining { until: Instant, end: End },
+    /// TEARDOWN is sent, or the connection is gone.
+    Leaving { until: Instant, end: End },
+    Over(End),
+}
+
+/// How it ends.
+#[derive(Clone, Debug)]
+struct End {
+    reason: EndReason,
+    text: Option<String>,
+}
+
+impl End {
+    fn new(reason: EndReason) -> Self {
+        End { reason, text: None }
+    }
+
+    fn failed(text: impl Into<String>) -> Self {
+        End { reason: EndReason::Failed, text: Some(text.into()) }
+    }
+
+    /// Whether this side ended a stream that would have gone on.
+    fn is_cut(&self) -> bool {
+        matches!(self.reason, EndReason::Done | EndReason::Stopped)
+    }
+}
+
+impl Player {
+    /// Takes in what happened.
+    fn take(&mut self, happened: &Happened) {
+        let now = self.host.now();
+        self.measure.handle(now, happened);
+        match &happened.event {
+            Event::Playing { .. } => {
+                if self.playing_at.is_none() {
+                    self.playing_at = Some(now);
+                    self.watch_at = Some(now + WATCH_INTERVAL);
+                }
+            }
+            Event::FallingBack { .. } => self.playing_at = None,
+            Event::ReportDue => self.report(false),
+            Event::TornDown => {
+                if let Stage::Leaving { until, .. } = &mut self.stage {
+                    *until = (*until).min(now + GOOD_BYE_WAIT);
+                }
+            }
+            Event::Closed { error } => self.closed(now, error.as_deref()),
+            Event::Failed(error) => {
+                self.error = Some(error.clone());
+                self.stage = Stage::Over(End::failed(error.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what is due; gives the end once it has come.
+    fn step(&mut self, watch: &mut impl FnMut(&Progress)) -> Option<End> {
+        let now = self.host.now();
+        self.measure.tick(now);
+        while let Some(taken) = self.measure.poll_frame() {
+            if let Some(movie) = &mut self.movie {
+                movie.push(taken, &self.measure);
+            }
+        }
+        if self.watch_at.is_some_and(|at| at <= now) {
+            self.watch_at = Some(now + WATCH_INTERVAL);
+            watch(&self.measure.progress(now));
+        }
+        match self.stage.clone() {
+            Stage::Playing => {
+                self.act(now);
+                self.judge(now);
+                None
+            }
+            Stage::Draining { until, end } => {
+                if until <= now {
+                    self.leave(end);
+                }
+                None
+            }
+            Stage::Leaving { until, end } => {
+                if until <= now {
+                    self.stage = Stage::Over(end);
+                }
+                None
+            }
+            Stage::Over(end) => Some(end),
+        }
+    }
+
+    /// When to step although nothing happens.
+    fn next_timeout(&self) -> Option<Instant> {
+        let of_stage = match &self.stage {
+            Stage::Playing => self.next_judgement(),
+            Stage::Draining { until, .. } | Stage::Leaving { until, .. } => Some(*until),
+            // Nothing is waited for any more.
+            Stage::Over(_) => Some(Instant::ZERO),
+        };
+        [self.measure.next_timeout(), self.watch_at, of_stage].into_iter().flatten().min()
+    }
+
+    fn next_judgement(&self) -> Option<Instant> {
+        let playing_at = self.playing_at?;
+        let limit = self.limit.map(|limit| playing_at + limit);
+        let action = self.script.front().map(|(after, _)| playing_at + *after);
+        let silent = (!self.measure.is_paused()).then(|| self.silent_until(playing_at));
+        [limit, action, silent].into_iter().flatten().min()
+    }
+
+    /// Does what the script says.
+    fn act(&mut self, now: Instant) {
+        let Some(playing_at) = self.playing_at else { return };
+        while let Some((_, action)) = self.script.pop_front_if(|(at, _)| playing_at + *at <= now) {
+            match action {
+                Action::Pause => self.client.pause(),
+                Action::Resume => self.client.play(None),
+                Action::Seek(to) => {
+                    self.measure.seeking(now, to);
+                    self.client.play(Some(to));
+                }
+            }
+        }
+    }
+
+    /// Looks whether the end has come.
+    fn judge(&mut self, now: Instant) {
+        let Some(playing_at) = self.playing_at else { return };
+        if self.measure.all_said_bye() {
+            let end = End::new(EndReason::EndOfStream);
+            self.stage = Stage::Draining { until: now + STRAGGLER_WAIT, end };
+        } else if self.limit.is_some_and(|limit| playing_at + limit <= now) {
+            let end = match self.measure.last_packet() {
+                Some(_) => End::new(EndReason::Done),
+                None => End::failed(self.nothing_came()),
+            };
+            self.leave(end);
+        } else if !self.measure.is_paused() && self.silent_until(playing_at) <= now {
+            let end = match self.is_near_end(now) {
+                true => End::new(EndReason::EndOfStream),
+                false => End::failed(self.nothing_came()),
+            };
+            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
+        }
+    }
+
+    fn nothing_came(&self) -> String {
+        let for_ever = self.measure.last_packet().is_none();
+        let what = if for_ever { "no packet of media came" } else { "no more packets of media came" };
+        let hint = match (for_ever, self.client.lower()) {
+            (true, weir_dial::rtsp::Lower::Udp) => {
+                "; UDP may not get through: try --transport tcp"
+            }
+            _ => "",
+        };
+        format!("{what} for {} s{hint}", SILENCE_MAX.as_secs())
+    }
+
+    /// Until when nothing need come.
+    fn silent_until(&self, playing_at: Instant) -> Instant {
+        let last = self.measure.last_packet().unwrap_or(playing_at);
+        let at_end = last + SILENCE_AT_END_MAX;
+        match self.is_near_end(at_end) {
+            true => at_end,
+            false => last + SILENCE_MAX,
+        }
+    }
+
+    /// Whether the range's end has come, or must have by `now`.
+    fn is_near_end(&self, now: Instant) -> bool {
+        let progress = self.measure.progress(now);
+        let Some(end) = progress.end else { return false };
+        let reached = progress.position.is_some_and(|at| at + NEAR_END.into() >= end);
+        reached || self.measure.range_ends_at().is_some_and(|at| at + SILENCE_AT_END_MAX <= now)
+    }
+
+    /// The server has closed the connection.
+    fn closed(&mut self, now: Instant, error: Option<&str>) {
+        if let Stage::Playing = self.stage {
+            let text = error.unwrap_or("the server closed the connection").to_owned();
+            let end = End { reason: EndReason::PeerClosed, text: Some(text) };
+            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
+        }
+    }
+
+    /// The user asks to end.
+    fn stop(&mut self) {
+        match self.stage {
+            Stage::Playing => self.leave(End::new(EndReason::Stopped)),
+            _ => self.stage = Stage::Over(End::new(EndReason::Stopped)),
+        }
+    }
+
+    /// Says good-bye and ends the session.
+    fn leave(&mut self, mut end: End) {
+        // The good-bye came by UDP behind the end of the connection.
+        if end.reason == EndReason::PeerClosed && self.measure.all_said_bye() {
+            end = End::new(EndReason::EndOfStream);
+        }
+        self.report(true);
+        self.client.teardown();
+        let until = self.host.now() + TEARDOWN_WAIT;
+        self.stage = Stage::Leaving { until, end };
+    }
+
+    fn report(&mut self, last: bool) {
+        let now = self.host.now();
+        let tracks: Vec<u8> = self.measure.track_numbers().collect();
+        for track in tracks {
+            let block = self.measure.report_block(now, track);
+            self.client.report(track, block, last);
+        }
+    }
+
+    async fn finish(mut self, end: End) -> Outcome {
+        let now = self.host.now();
+        for (what, count) in [
+            ("datagrams of others than the server", self.client.foreign_datagrams()),
+            ("receiver reports that could not be sent", self.client.reports_dropped()),
+        ] {
+            self.measure.note_dropped(now, what, count);
+        }
+        self.measure.flush(now, end.is_cut());
+        let movie = match self.movie.take() {
+            None => None,
+            Some(mut movie) => {
+                while let Some(taken) = self.measure.poll_frame() {
+                    movie.push(taken, &self.measure);
+                }
+                Some(movie.finish(&self.measure).await)
+            }
+        };
+        if let Some(written) = &movie {
+            note_movie(&self.records, now, written);
+        }
+        self.measure.finish(now, end.reason, end.text.as_deref());
+        Outcome { reason: end.reason, text: end.text, error: self.error, movie }
+    }
+}
+
+fn note_movie(records: &Sink, now: Instant, written: &Written) {
+    if let Some(why) = &written.failed {
+        let text = format!("the movie file is not whole: {why}").into();
+        records.emit(now, Failure { text });
+    }
+    if written.fragments_dropped > 0 {
+        let what = "fragments of the movie file: the disk was too slow".into();
+        records.emit(now, Dropped { what, count: written.fragments_dropped });
+    }
+}

@@ -1,0 +1,198 @@
+//! Figures in words, for people.
+
+use std::fmt::Write;
+
+use weir_dial::rtsp::Error;
+use weir_proto::rtsp::Status;
+use weir_record::event::{EndReason, MediaKind};
+use weir_record::stats::{Basis, PlaySummary, TrackSummary};
+
+use crate::Progress;
+
+/// One line about how far a stream is.
+pub fn progress(progress: &Progress, rate_bps: Option<u64>) -> String {
+    let mut line = format!("{:.0} s", progress.played.as_secs_f64());
+    if let Some(position) = progress.position {
+        let _ = write!(line, "  at {:.1} s", position.as_secs_f64());
+        if let Some(end) = progress.end {
+            let _ = write!(line, " of {:.1} s", end.as_secs_f64());
+        }
+    }
+    let _ = write!(line, "  {} frames", progress.frames);
+    if let Some(rate) = rate_bps {
+        let _ = write!(line, "  {}", mbits(rate));
+    }
+    let _ = write!(line, "  lost {} of {}", progress.lost, progress.expected);
+    if let Some(jitter) = progress.jitter_ns {
+        let _ = write!(line, "  jitter {}", millis(jitter));
+    }
+    line
+}
+
+/// A summary, in a few lines.
+pub fn summary(summary: &PlaySummary) -> String {
+    let mut text = String::new();
+    let url = summary.url.as_deref().unwrap_or("nothing");
+    let transport = summary.transport.as_deref().unwrap_or("?").to_uppercase();
+    let _ = write!(text, "{url} over {transport}: {}", ended(summary.ended));
+    if let Some(lasted) = summary.lasted_ns {
+        let _ = write!(text, " after {:.3} s", lasted as f64 / 1e9);
+    }
+    if let Some(why) = &summary.ended_text {
+        let _ = write!(text, " ({why})");
+    }
+    let _ = writeln!(
+        text,
+        "\n  connected {}, first byte {}, first decodable frame {}",
+        known(summary.connect_ns.map(millis)),
+        known(summary.first_byte_ns.map(millis)),
+        known(summary.first_decodable_frame_ns.map(millis)),
+    );
+    for (count, what) in [
+        (summary.warnings, "warnings"),
+        (summary.errors, "errors"),
+        (summary.records_dropped, "records dropped"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "  {what}: {count}");
+        }
+    }
+    summary.tracks.iter().for_each(|track| push_track(&mut text, track));
+    text
+}
+
+/// What to check when a stream cannot be had, if anything helps.
+pub fn advice(error: &Error) -> Option<String> {
+    match error {
+        Error::Connect { source, peer } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Some(format!(
+                "nobody listens on {peer}: is the server running, and is this its port for RTSP?"
+            ))
+        }
+        Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::TimedOut => Some(
+            "no answer: is the address right, and does a firewall let the port through?".to_owned(),
+        ),
+        Error::Request { failure, .. } => match error.status()? {
+            Status::NOT_FOUND => {
+                let name = failure.url.rsplit('/').next().unwrap_or_default();
+                Some(format!("the server has no stream of the name {name:?}"))
+            }
+            Status::UNAUTHORIZED => {
+                Some("the server wants a name and a password: rtsp://NAME:PASSWORD@HOST/...".into())
+            }
+            Status::UNSUPPORTED_TRANSPORT => {
+                Some("the server does not offer this transport: try --transport auto".to_owned())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn push_track(text: &mut String, track: &TrackSummary) {
+    let kind = match track.kind {
+        Some(MediaKind::Video) => "video",
+        Some(MediaKind::Audio) => "audio",
+        _ => "unknown kind",
+    };
+    let codec = track.codec.as_deref().unwrap_or("unknown codec");
+    let _ = write!(text, "  track {} {kind} {codec}: ", track.track);
+    if track.basis == Basis::Nothing {
+        let _ = writeln!(text, "not played");
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "{} frames ({} key, {} discarded), {} bytes, {}",
+        known(track.frames),
+        known(track.key_frames),
+        known(track.frames_discarded),
+        known(track.bytes),
+        known(track.data_rate_bps.map(mbits)),
+    );
+    let _ = write!(text, "    lost {} of {} packets", known(track.lost), known(track.expected));
+    if let Some(ratio) = track.loss_ratio() {
+        let _ = write!(text, " ({:.3} %)", ratio * 100.0);
+    }
+    let _ = writeln!(
+        text,
+        " from the first to the last received; before the first {}, after the last {}",
+        known(track.head_lost),
+        known(track.tail_lost),
+    );
+    let _ = writeln!(
+        text,
+        "    reordered {}, duplicates {}, late {}; jitter {}",
+        known(track.reordered),
+        known(track.duplicates),
+        known(track.late),
+        known(track.jitter_ns.map(millis)),
+    );
+    let _ = writeln!(
+        text,
+        "    inter-arrival p50 {}, p95 {}, p99 {}, longest {}",
+        known(track.inter_arrival_p50_ns.map(millis)),
+        known(track.inter_arrival_p95_ns.map(millis)),
+        known(track.inter_arrival_p99_ns.map(millis)),
+        known(track.inter_arrival_max_ns.map(millis)),
+    );
+}
+
+fn ended(reason: Option<EndReason>) -> &'static str {
+    match reason {
+        Some(EndReason::Done) => "done",
+        Some(EndReason::EndOfStream) => "end of the stream",
+        Some(EndReason::Stopped) => "stopped",
+        Some(EndReason::PeerClosed) => "the server closed",
+        Some(EndReason::Failed) => "failed",
+        _ => "not ended",
+    }
+}
+
+/// What is not known is said to be so, never shown as zero.
+fn known(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(|| "not known".to_owned(), |value| value.to_string())
+}
+
+fn millis(nanos: u64) -> String {
+    format!("{:.3} ms", nanos as f64 / 1e6)
+}
+
+fn mbits(bps: u64) -> String {
+    format!("{:.3} Mbit/s", bps as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_said_to_be_not_known() {
+        let track = TrackSummary {
+            basis: Basis::Total,
+            lost: Some(0),
+            expected: Some(7),
+            head_lost: Some(0),
+            ..TrackSummary::default()
+        };
+        let text = summary(&PlaySummary { tracks: vec![track], ..PlaySummary::default() });
+        assert!(text.contains("lost 0 of 7 packets (0.000 %)"), "{text}");
+        assert!(text.contains("before the first 0, after the last not known"), "{text}");
+        assert!(text.contains("first byte not known"), "{text}");
+    }
+
+    #[test]
+    fn progress_tells_place_rate_and_loss() {
+        let line = progress(
+            &Progress {
+                position: Some(weir_media::MediaTime::from_nanos(1_500_000_000)),
+                frames: 45,
+                lost: 2,
+                expected: 100,
+                ..Progress::default()
+            },
+            Some(2_600_000),
+        );
+        assert_eq!(line, "0 s  at 1.5 s  45 frames  2.600 Mbit/s  lost 2 of 100");
+    }
+}
