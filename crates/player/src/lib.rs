@@ -5,6 +5,8 @@
 //! the records to a file and to the summary, which [`show`] puts into words.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod fuzz;
 mod measure;
 mod movie_file;
 mod recorder;

@@ -27,7 +27,10 @@ pub(crate) struct MovieFile {
 
 enum Stage {
     /// Until every track's codec and place on the time line are known, or too much waits.
-    Waiting { frames: VecDeque<Taken>, bytes: usize },
+    Waiting {
+        frames: VecDeque<Taken>,
+        bytes: usize,
+    },
     Writing(Box<FragmentWriter>),
     /// What came cannot be written.
     Over,
@@ -85,7 +88,10 @@ impl MovieFile {
         let queue = Rc::new(Queue::default());
         host.spawn(write_chunks(host.clone(), file, Rc::clone(&queue)));
         Ok(MovieFile {
-            stage: Stage::Waiting { frames: VecDeque::new(), bytes: 0 },
+            stage: Stage::Waiting {
+                frames: VecDeque::new(),
+                bytes: 0,
+            },
             tracks: Vec::new(),
             queue,
             chunks_dropped: 0,
@@ -152,7 +158,11 @@ impl MovieFile {
             else {
                 continue;
             };
-            tracks.push(Track { id: TrackId(number), codec, clock_rate_hz: rate });
+            tracks.push(Track {
+                id: TrackId(number),
+                codec,
+                clock_rate_hz: rate,
+            });
             self.tracks.push(Line::of(first, rate, zero, measure));
         }
         match FragmentWriter::new(&tracks) {
@@ -166,8 +176,12 @@ impl MovieFile {
     }
 
     fn write(&mut self, taken: &Taken) {
-        let Stage::Writing(writer) = &mut self.stage else { return };
-        let Some(line) = self.tracks.iter().find(|line| line.track == taken.track) else { return };
+        let Stage::Writing(writer) = &mut self.stage else {
+            return;
+        };
+        let Some(line) = self.tracks.iter().find(|line| line.track == taken.track) else {
+            return;
+        };
         let frame = Frame {
             track: TrackId(taken.track),
             pts: line.pts(taken.unit.rtp_ticks),
@@ -212,7 +226,12 @@ impl Line {
         let ticks = first.unit.rtp_ticks;
         let by_arrival = || MediaTime::from(first.unit.arrival.since(zero));
         let pts = measure.pts(first.track, ticks).unwrap_or_else(by_arrival);
-        Line { track: first.track, clock_rate_hz, ticks, pts }
+        Line {
+            track: first.track,
+            clock_rate_hz,
+            ticks,
+            pts,
+        }
     }
 
     fn pts(&self, rtp_ticks: i64) -> MediaTime {

@@ -100,12 +100,17 @@ impl Recorder {
         self.drain.take(&mut self.taken);
         for record in self.taken.drain(..) {
             self.summary.push(&record);
-            let wanted = self.file.as_ref().is_some_and(|(_, level)| record.event.level() <= *level);
+            let wanted = self
+                .file
+                .as_ref()
+                .is_some_and(|(_, level)| record.event.level() <= *level);
             if wanted {
                 record.encode(&mut self.lines);
             }
         }
-        let Some((file, _)) = self.file.as_ref().filter(|_| !self.lines.is_empty()) else { return };
+        let Some((file, _)) = self.file.as_ref().filter(|_| !self.lines.is_empty()) else {
+            return;
+        };
         let lines = Bytes::from(std::mem::take(&mut self.lines));
         if let Err(error) = file.append(host, lines).await {
             self.failed = Some(error);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use weir_dial::rtsp::{Client, Error, Event, Happened};
 use weir_net::{Either, Host, select};
-use weir_record::event::{Dropped, EndReason, Failure};
 use weir_record::Sink;
+use weir_record::event::{Dropped, EndReason, Failure};
 use weir_time::Instant;
 
 use crate::measure::{Measure, Progress};
@@ -67,7 +67,10 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the stream was played as was asked. Lost packets are no failure.
     pub fn is_success(&self) -> bool {
-        matches!(self.reason, EndReason::Done | EndReason::EndOfStream | EndReason::Stopped)
+        matches!(
+            self.reason,
+            EndReason::Done | EndReason::EndOfStream | EndReason::Stopped
+        )
     }
 }
 
@@ -161,15 +164,26 @@ impl NotBegun {
     fn outcome(self, host: &Host, records: &Sink) -> Outcome {
         let (text, error) = match self {
             NotBegun::Client(error) => (error.to_string(), Some(error)),
-            NotBegun::Movie(path, error) => {
-                (format!("cannot write the movie file {}: {error}", path.display()), None)
-            }
+            NotBegun::Movie(path, error) => (
+                format!("cannot write the movie file {}: {error}", path.display()),
+                None,
+            ),
         };
         let now = host.now();
-        records.emit(now, Failure { text: text.as_str().into() });
+        records.emit(
+            now,
+            Failure {
+                text: text.as_str().into(),
+            },
+        );
         let mut nothing = Measure::new(records.clone(), false);
         nothing.finish(now, EndReason::Failed, Some(&text));
-        Outcome { reason: EndReason::Failed, text: Some(text), error, movie: None }
+        Outcome {
+            reason: EndReason::Failed,
+            text: Some(text),
+            error,
+            movie: None,
+        }
     }
 }
 
@@ -194,9 +208,15 @@ struct Player {
 enum Stage {
     Playing,
     /// The end is known; good-byes and stragglers are waited for.
-    Draining { until: Instant, end: End },
+    Draining {
+        until: Instant,
+        end: End,
+    },
     /// TEARDOWN is sent, or the connection is gone.
-    Leaving { until: Instant, end: End },
+    Leaving {
+        until: Instant,
+        end: End,
+    },
     Over(End),
 }
 
@@ -213,7 +233,10 @@ impl End {
     }
 
     fn failed(text: impl Into<String>) -> Self {
-        End { reason: EndReason::Failed, text: Some(text.into()) }
+        End {
+            reason: EndReason::Failed,
+            text: Some(text.into()),
+        }
     }
 
     /// Whether this side ended a stream that would have gone on.
@@ -228,18 +251,15 @@ impl Player {
         let now = self.host.now();
         self.measure.handle(now, happened);
         match &happened.event {
-            Event::Playing { .. } => {
-                if self.playing_at.is_none() {
-                    self.playing_at = Some(now);
-                    self.watch_at = Some(now + WATCH_INTERVAL);
-                }
+            Event::Playing { .. } if self.playing_at.is_none() => {
+                self.playing_at = Some(now);
+                self.watch_at = Some(now + WATCH_INTERVAL);
             }
             Event::FallingBack { .. } => self.playing_at = None,
             Event::ReportDue => self.report(false),
-            Event::TornDown => {
-                if let Stage::Leaving { until, .. } = &mut self.stage {
-                    *until = (*until).min(now + GOOD_BYE_WAIT);
-                }
+            Event::TornDown => self.leave_within(now, GOOD_BYE_WAIT),
+            Event::Rtcp { .. } if self.measure.all_said_bye() => {
+                self.leave_within(now, STRAGGLER_WAIT);
             }
             Event::Closed { error } => self.closed(now, error.as_deref()),
             Event::Failed(error) => {
@@ -247,6 +267,19 @@ impl Player {
                 self.stage = Stage::Over(End::failed(error.to_string()));
             }
             _ => {}
+        }
+    }
+
+    /// Waits no longer than this for what is left of a session that is over.
+    fn leave_within(&mut self, now: Instant, wait: Duration) {
+        // Stragglers were waited for before.
+        let wait = if self.measure.all_said_bye() {
+            wait.min(STRAGGLER_WAIT)
+        } else {
+            wait
+        };
+        if let Stage::Leaving { until, .. } = &mut self.stage {
+            *until = (*until).min(now + wait);
         }
     }
 
@@ -293,7 +326,10 @@ impl Player {
             // Nothing is waited for any more.
             Stage::Over(_) => Some(Instant::ZERO),
         };
-        [self.measure.next_timeout(), self.watch_at, of_stage].into_iter().flatten().min()
+        [self.measure.next_timeout(), self.watch_at, of_stage]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn next_judgement(&self) -> Option<Instant> {
@@ -306,7 +342,9 @@ impl Player {
 
     /// Does what the script says.
     fn act(&mut self, now: Instant) {
-        let Some(playing_at) = self.playing_at else { return };
+        let Some(playing_at) = self.playing_at else {
+            return;
+        };
         while let Some((_, action)) = self.script.pop_front_if(|(at, _)| playing_at + *at <= now) {
             match action {
                 Action::Pause => self.client.pause(),
@@ -321,10 +359,15 @@ impl Player {
 
     /// Looks whether the end has come.
     fn judge(&mut self, now: Instant) {
-        let Some(playing_at) = self.playing_at else { return };
+        let Some(playing_at) = self.playing_at else {
+            return;
+        };
         if self.measure.all_said_bye() {
-            let end = End::new(EndReason::EndOfStream);
-            self.stage = Stage::Draining { until: now + STRAGGLER_WAIT, end };
+            let end = self.end_by_bye(now);
+            self.stage = Stage::Draining {
+                until: now + STRAGGLER_WAIT,
+                end,
+            };
         } else if self.limit.is_some_and(|limit| playing_at + limit <= now) {
             let end = match self.measure.last_packet() {
                 Some(_) => End::new(EndReason::Done),
@@ -336,17 +379,43 @@ impl Player {
                 true => End::new(EndReason::EndOfStream),
                 false => End::failed(self.nothing_came()),
             };
-            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
+            self.stage = Stage::Draining {
+                until: now + GOOD_BYE_WAIT,
+                end,
+            };
+        }
+    }
+
+    /// The end that a good-bye of all tracks is: of the stream, or of a server that leaves in the
+    /// middle of a movie.
+    fn end_by_bye(&self, now: Instant) -> End {
+        let progress = self.measure.progress(now);
+        let is_over = self
+            .measure
+            .range_ends_at()
+            .is_none_or(|at| at <= now + NEAR_END);
+        match (progress.end, is_over || self.is_near_end(now)) {
+            (Some(end), false) => End {
+                reason: EndReason::PeerClosed,
+                text: Some(format!(
+                    "the server said good-bye before the end, at {:.1} s of {:.1} s",
+                    progress.position.unwrap_or_default().as_secs_f64(),
+                    end.as_secs_f64()
+                )),
+            },
+            _ => End::new(EndReason::EndOfStream),
         }
     }
 
     fn nothing_came(&self) -> String {
         let for_ever = self.measure.last_packet().is_none();
-        let what = if for_ever { "no packet of media came" } else { "no more packets of media came" };
+        let what = if for_ever {
+            "no packet of media came"
+        } else {
+            "no more packets of media came"
+        };
         let hint = match (for_ever, self.client.lower()) {
-            (true, weir_dial::rtsp::Lower::Udp) => {
-                "; UDP may not get through: try --transport tcp"
-            }
+            (true, weir_dial::rtsp::Lower::Udp) => "; UDP may not get through: try --transport tcp",
             _ => "",
         };
         format!("{what} for {} s{hint}", SILENCE_MAX.as_secs())
@@ -365,17 +434,33 @@ impl Player {
     /// Whether the range's end has come, or must have by `now`.
     fn is_near_end(&self, now: Instant) -> bool {
         let progress = self.measure.progress(now);
-        let Some(end) = progress.end else { return false };
-        let reached = progress.position.is_some_and(|at| at + NEAR_END.into() >= end);
-        reached || self.measure.range_ends_at().is_some_and(|at| at + SILENCE_AT_END_MAX <= now)
+        let Some(end) = progress.end else {
+            return false;
+        };
+        let reached = progress
+            .position
+            .is_some_and(|at| at + NEAR_END.into() >= end);
+        reached
+            || self
+                .measure
+                .range_ends_at()
+                .is_some_and(|at| at + SILENCE_AT_END_MAX <= now)
     }
 
     /// The server has closed the connection.
     fn closed(&mut self, now: Instant, error: Option<&str>) {
         if let Stage::Playing = self.stage {
-            let text = error.unwrap_or("the server closed the connection").to_owned();
-            let end = End { reason: EndReason::PeerClosed, text: Some(text) };
-            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
+            let text = error
+                .unwrap_or("the server closed the connection")
+                .to_owned();
+            let end = End {
+                reason: EndReason::PeerClosed,
+                text: Some(text),
+            };
+            self.stage = Stage::Draining {
+                until: now + GOOD_BYE_WAIT,
+                end,
+            };
         }
     }
 
@@ -391,7 +476,7 @@ impl Player {
     fn leave(&mut self, mut end: End) {
         // The good-bye came by UDP behind the end of the connection.
         if end.reason == EndReason::PeerClosed && self.measure.all_said_bye() {
-            end = End::new(EndReason::EndOfStream);
+            end = self.end_by_bye(self.host.now());
         }
         self.report(true);
         self.client.teardown();
@@ -411,8 +496,14 @@ impl Player {
     async fn finish(mut self, end: End) -> Outcome {
         let now = self.host.now();
         for (what, count) in [
-            ("datagrams of others than the server", self.client.foreign_datagrams()),
-            ("receiver reports that could not be sent", self.client.reports_dropped()),
+            (
+                "datagrams of others than the server",
+                self.client.foreign_datagrams(),
+            ),
+            (
+                "receiver reports that could not be sent",
+                self.client.reports_dropped(),
+            ),
         ] {
             self.measure.note_dropped(now, what, count);
         }
@@ -430,7 +521,12 @@ impl Player {
             note_movie(&self.records, now, written);
         }
         self.measure.finish(now, end.reason, end.text.as_deref());
-        Outcome { reason: end.reason, text: end.text, error: self.error, movie }
+        Outcome {
+            reason: end.reason,
+            text: end.text,
+            error: self.error,
+            movie,
+        }
     }
 }
 
@@ -441,6 +537,12 @@ fn note_movie(records: &Sink, now: Instant, written: &Written) {
     }
     if written.fragments_dropped > 0 {
         let what = "fragments of the movie file: the disk was too slow".into();
-        records.emit(now, Dropped { what, count: written.fragments_dropped });
+        records.emit(
+            now,
+            Dropped {
+                what,
+                count: written.fragments_dropped,
+            },
+        );
     }
 }

@@ -57,14 +57,19 @@ pub fn summary(summary: &PlaySummary) -> String {
             let _ = writeln!(text, "  {what}: {count}");
         }
     }
-    summary.tracks.iter().for_each(|track| push_track(&mut text, track));
+    summary
+        .tracks
+        .iter()
+        .for_each(|track| push_track(&mut text, track));
     text
 }
 
 /// What to check when a stream cannot be had, if anything helps.
 pub fn advice(error: &Error) -> Option<String> {
     match error {
-        Error::Connect { source, peer } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+        Error::Connect { source, peer }
+            if source.kind() == std::io::ErrorKind::ConnectionRefused =>
+        {
             Some(format!(
                 "nobody listens on {peer}: is the server running, and is this its port for RTSP?"
             ))
@@ -110,7 +115,12 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         known(track.bytes),
         known(track.data_rate_bps.map(mbits)),
     );
-    let _ = write!(text, "    lost {} of {} packets", known(track.lost), known(track.expected));
+    let _ = write!(
+        text,
+        "    lost {} of {} packets",
+        known(track.lost),
+        known(track.expected)
+    );
     if let Some(ratio) = track.loss_ratio() {
         let _ = write!(text, " ({:.3} %)", ratio * 100.0);
     }
@@ -175,9 +185,15 @@ mod tests {
             head_lost: Some(0),
             ..TrackSummary::default()
         };
-        let text = summary(&PlaySummary { tracks: vec![track], ..PlaySummary::default() });
+        let text = summary(&PlaySummary {
+            tracks: vec![track],
+            ..PlaySummary::default()
+        });
         assert!(text.contains("lost 0 of 7 packets (0.000 %)"), "{text}");
-        assert!(text.contains("before the first 0, after the last not known"), "{text}");
+        assert!(
+            text.contains("before the first 0, after the last not known"),
+            "{text}"
+        );
         assert!(text.contains("first byte not known"), "{text}");
     }
 
@@ -193,6 +209,9 @@ mod tests {
             },
             Some(2_600_000),
         );
-        assert_eq!(line, "0 s  at 1.5 s  45 frames  2.600 Mbit/s  lost 2 of 100");
+        assert_eq!(
+            line,
+            "0 s  at 1.5 s  45 frames  2.600 Mbit/s  lost 2 of 100"
+        );
     }
 }

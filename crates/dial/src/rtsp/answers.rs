@@ -19,34 +19,45 @@ impl Client {
     /// Takes in what the machine says.
     pub(super) fn answered(&mut self, event: machine::Event) {
         use machine::Event as E;
+        if let Some((method, round_trip)) = succeeded(&event) {
+            let status = Status::OK.0;
+            self.say(Event::Response {
+                method,
+                status,
+                round_trip,
+            });
+        }
         match event {
-            E::Described { sdp, round_trip, .. } => {
-                self.responded(Method::Describe, round_trip);
-                self.described(&sdp);
-            }
-            E::SetUp { url, transport, round_trip, .. } => {
-                self.responded(Method::Setup, round_trip);
-                self.set_up(url, &transport);
-            }
-            E::Playing { range, rtp_info, round_trip, .. } => {
-                self.responded(Method::Play, round_trip);
-                self.playing(range, &rtp_info);
-            }
-            E::Paused { range, round_trip } => {
-                self.responded(Method::Pause, round_trip);
+            E::Described { sdp, .. } => self.described(&sdp),
+            E::SetUp { url, transport, .. } => self.set_up(url, &transport),
+            E::Playing {
+                range, rtp_info, ..
+            } => self.playing(range, &rtp_info),
+            E::Paused { range, .. } => {
                 let position = range.as_ref().and_then(start_of);
                 self.say(Event::Paused { position });
             }
-            E::TornDown { round_trip } => {
-                self.responded(Method::Teardown, round_trip);
-                self.torn_down();
-            }
-            E::Redirected { method, status, location, round_trip } => {
-                self.say(Event::Response { method, status: status.0, round_trip });
+            E::TornDown { .. } => self.torn_down(),
+            E::Redirected {
+                method,
+                status,
+                location,
+                round_trip,
+            } => {
+                let status = status.0;
+                self.say(Event::Response {
+                    method,
+                    status,
+                    round_trip,
+                });
                 self.redirected(&location);
             }
             E::Failed(failure) => self.request_failed(failure),
-            E::Asked { method, url, status } => {
+            E::Asked {
+                method,
+                url,
+                status,
+            } => {
                 tracing::debug!("the server asked {method} {url} and was answered {status}");
             }
             E::Skipped { offset, bytes } => self.say(Event::Warning(format!(
@@ -56,17 +67,22 @@ impl Client {
             E::Unreadable(source) => {
                 let Some(control) = &self.control else { return };
                 let (local, peer) = (control.local, control.peer);
-                self.fail(Error::Unreadable { local, peer, source });
+                self.fail(Error::Unreadable {
+                    local,
+                    peer,
+                    source,
+                });
             }
             // Signs of life; and what this client does not ask.
-            E::Options { .. } | E::Alive { .. } => {}
             _ => {}
         }
     }
 
     /// The connection is over.
     pub(super) fn closed(&mut self) {
-        let Some(control) = self.control.take() else { return };
+        let Some(control) = self.control.take() else {
+            return;
+        };
         let (local, peer, error) = (control.local, control.peer, control.error);
         match self.stage {
             Stage::Preparing => self.fail(Error::Closed { local, peer, error }),
@@ -85,19 +101,19 @@ impl Client {
         }
     }
 
-    fn responded(&mut self, method: Method, round_trip: Duration) {
-        self.say(Event::Response { method, status: Status::OK.0, round_trip });
-    }
-
     fn described(&mut self, sdp: &str) {
-        let Some(peer) = self.control.as_ref().map(|control| control.peer) else { return };
+        let Some(peer) = self.control.as_ref().map(|control| control.peer) else {
+            return;
+        };
         let description = match SessionDescription::parse(sdp) {
             Ok(description) => description,
             Err(source) => return self.fail(Error::Description { peer, source }),
         };
         let tracks = describe::tracks(&description);
         self.described = describe::range(&description);
-        let wanted = tracks.iter().filter(|track| describe::is_wanted(track, &self.settings));
+        let wanted = tracks
+            .iter()
+            .filter(|track| describe::is_wanted(track, &self.settings));
         self.wanted = wanted.cloned().collect();
         if self.wanted.is_empty() {
             let tracks = describe::why_none(&tracks);
@@ -105,7 +121,10 @@ impl Client {
         }
         for track in &tracks {
             if let Err(why) = &track.depacketiser {
-                let text = format!("track {} ({}) is left out: {why}", track.track, track.encoding);
+                let text = format!(
+                    "track {} ({}) is left out: {why}",
+                    track.track, track.encoding
+                );
                 self.say(Event::Warning(text));
             }
         }
@@ -118,7 +137,9 @@ impl Client {
     fn set_up_next(&mut self) {
         let now = self.host.now();
         let index = self.tracks.len();
-        let Some(control) = &mut self.control else { return };
+        let Some(control) = &mut self.control else {
+            return;
+        };
         let Some(track) = self.wanted.get(index) else {
             let range = self.settings.from.map(Range::from);
             note_refusal(control.machine.play(now, range));
@@ -126,17 +147,28 @@ impl Client {
         };
         let (way, request) = match way(&self.host, self.lower, index, control, &self.settings) {
             Ok(made) => made,
-            Err(source) => return self.fail(Error::Ports { source: source.into() }),
+            Err(source) => {
+                return self.fail(Error::Ports {
+                    source: source.into(),
+                });
+            }
         };
         note_refusal(control.machine.setup(now, &track.control, request));
         let (number, url) = (track.track, String::new());
-        self.tracks.push(Track { number, way, url, ssrc: None });
+        self.tracks.push(Track {
+            number,
+            way,
+            url,
+            ssrc: None,
+        });
     }
 
     fn set_up(&mut self, url: String, transport: &Header) {
         let report = self.receiver_report(None, false);
         let own_ssrc = self.own_ssrc();
-        let Some(track) = self.tracks.last_mut() else { return };
+        let Some(track) = self.tracks.last_mut() else {
+            return;
+        };
         track.url = url;
         track.ssrc = transport.ssrc;
         match &mut track.way {
@@ -146,7 +178,10 @@ impl Client {
                 }
             }
             Way::Udp { ports, rtcp, from } => {
-                let source = transport.source.as_deref().and_then(|text| text.parse().ok());
+                let source = transport
+                    .source
+                    .as_deref()
+                    .and_then(|text| text.parse().ok());
                 if let Some(source) = source.filter(|ip: &IpAddr| !ip.is_unspecified()) {
                     *from = source;
                 }
@@ -154,7 +189,12 @@ impl Client {
                     && let Some(rtcp_port) = pair.rtcp_port()
                 {
                     *rtcp = Some((*from, rtcp_port).into());
-                    ports.open_way((*from, pair.rtp).into(), (*from, rtcp_port).into(), &report, own_ssrc);
+                    ports.open_way(
+                        (*from, pair.rtp).into(),
+                        (*from, rtcp_port).into(),
+                        &report,
+                        own_ssrc,
+                    );
                 }
             }
         }
@@ -181,22 +221,34 @@ impl Client {
             }
         });
         let tracks = tracks.collect();
-        self.say(Event::Playing { lower: self.lower, from, to: said_end, tracks });
+        self.say(Event::Playing {
+            lower: self.lower,
+            from,
+            to: said_end,
+            tracks,
+        });
     }
 
     fn redirected(&mut self, location: &str) {
         self.redirects += 1;
         if self.redirects > REDIRECTS_MAX {
-            return self.fail(Error::Redirects { url: location.to_owned() });
+            return self.fail(Error::Redirects {
+                url: location.to_owned(),
+            });
         }
         match Url::parse(location) {
-            Ok(url) if url.secure => self.fail(Error::Secure { url: location.to_owned() }),
+            Ok(url) if url.secure => self.fail(Error::Secure {
+                url: location.to_owned(),
+            }),
             Ok(url) => {
                 // Credentials are for the server that the user named.
                 self.url = url;
                 self.forget();
             }
-            Err(source) => self.fail(Error::Url { url: location.to_owned(), source }),
+            Err(source) => self.fail(Error::Url {
+                url: location.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -207,22 +259,40 @@ impl Client {
         let round_trip = now.since(control.sent_at);
         if let Cause::Status { status, .. } = &failure.cause {
             let method = failure.method.clone();
-            self.say(Event::Response { method, status: status.0, round_trip });
+            self.say(Event::Response {
+                method,
+                status: status.0,
+                round_trip,
+            });
         }
         let refused_udp = failure.method == Method::Setup
             && self.lower == Lower::Udp
             && self.settings.transport == Transport::Auto
-            && matches!(failure.cause, Cause::Status { status: Status::UNSUPPORTED_TRANSPORT, .. });
+            && matches!(
+                failure.cause,
+                Cause::Status {
+                    status: Status::UNSUPPORTED_TRANSPORT,
+                    ..
+                }
+            );
         match self.stage {
             _ if failure.cause == Cause::ConnectionLost => {}
             Stage::Preparing if refused_udp => {
                 self.fall_back("the server refuses UDP (461 Unsupported Transport)");
             }
-            Stage::Preparing => self.fail(Error::Request { local, peer, failure }),
+            Stage::Preparing => self.fail(Error::Request {
+                local,
+                peer,
+                failure: failure.into(),
+            }),
             Stage::Ending if failure.method == Method::Teardown => self.torn_down(),
             // Without another place to play from there is nothing to go on with.
             Stage::Playing if failure.method == Method::Play => {
-                self.fail(Error::Request { local, peer, failure });
+                self.fail(Error::Request {
+                    local,
+                    peer,
+                    failure: failure.into(),
+                });
             }
             _ => self.say(Event::Warning(failure.to_string())),
         }
@@ -230,7 +300,9 @@ impl Client {
 
     /// Starts again, with media interleaved.
     pub(super) fn fall_back(&mut self, why: &str) {
-        self.say(Event::FallingBack { why: why.to_owned() });
+        self.say(Event::FallingBack {
+            why: why.to_owned(),
+        });
         self.lower = Lower::Tcp;
         self.forget();
     }
@@ -252,6 +324,19 @@ impl Client {
     }
 }
 
+/// The request that a good answer belongs to, and how long it took.
+fn succeeded(event: &machine::Event) -> Option<(Method, Duration)> {
+    use machine::Event as E;
+    match event {
+        E::Described { round_trip, .. } => Some((Method::Describe, *round_trip)),
+        E::SetUp { round_trip, .. } => Some((Method::Setup, *round_trip)),
+        E::Playing { round_trip, .. } => Some((Method::Play, *round_trip)),
+        E::Paused { round_trip, .. } => Some((Method::Pause, *round_trip)),
+        E::TornDown { round_trip } => Some((Method::Teardown, *round_trip)),
+        _ => None,
+    }
+}
+
 /// Ports or channels for the track that is set up as the `index`-th.
 fn way(
     host: &Host,
@@ -267,14 +352,24 @@ fn way(
                 rtp: ports.rtp.local_address().port(),
                 rtcp: Some(ports.rtcp.local_address().port()),
             };
-            let way = Way::Udp { ports, rtcp: None, from: control.peer.ip() };
+            let way = Way::Udp {
+                ports: ports.into(),
+                rtcp: None,
+                from: control.peer.ip(),
+            };
             Ok((way, TransportRequest::Udp { client_port }))
         }
         Lower::Tcp => {
             // A description has at most 64 tracks.
             let rtp = u8::try_from(2 * index).unwrap_or(0);
-            let channels = ChannelPair { rtp, rtcp: Some(rtp + 1) };
-            Ok((Way::Tcp { rtp, rtcp: rtp + 1 }, TransportRequest::Tcp { channels }))
+            let channels = ChannelPair {
+                rtp,
+                rtcp: Some(rtp + 1),
+            };
+            Ok((
+                Way::Tcp { rtp, rtcp: rtp + 1 },
+                TransportRequest::Tcp { channels },
+            ))
         }
     }
 }
@@ -296,7 +391,10 @@ fn info_of<'a>(
 
 fn start_of(range: &Range) -> Option<Duration> {
     match range {
-        Range::Npt { start: Some(Npt::At(at)), .. } => Some(*at),
+        Range::Npt {
+            start: Some(Npt::At(at)),
+            ..
+        } => Some(*at),
         _ => None,
     }
 }
@@ -305,5 +403,50 @@ fn end_of(range: &Range) -> Option<Duration> {
     match range {
         Range::Npt { end, .. } => *end,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(url: &str, seq: u16) -> RtpInfo {
+        RtpInfo {
+            url: url.to_owned(),
+            seq: Some(seq),
+            rtptime: None,
+        }
+    }
+
+    fn seq(list: &[RtpInfo], index: usize) -> Option<u16> {
+        let track = Track {
+            number: 0,
+            way: Way::Tcp { rtp: 0, rtcp: 1 },
+            url: format!("rtsp://h/movie/trackID={index}"),
+            ssrc: None,
+        };
+        info_of(list, &track, index, 2).and_then(|info| info.seq)
+    }
+
+    #[test]
+    fn rtp_info_is_found_by_address_in_any_order() {
+        let list = [
+            info("rtsp://h/movie/trackID=1", 1),
+            info("rtsp://h/movie/trackID=0", 7),
+        ];
+        assert_eq!((seq(&list, 0), seq(&list, 1)), (Some(7), Some(1)));
+    }
+
+    #[test]
+    fn rtp_info_of_another_host_name_is_found_by_the_end_of_its_address() {
+        let list = [info("rtsp://10.0.0.1:554/movie/trackID=1", 3)];
+        assert_eq!((seq(&list, 0), seq(&list, 1)), (None, Some(3)));
+    }
+
+    #[test]
+    fn rtp_info_with_strange_addresses_is_taken_by_place_if_there_is_one_for_each_track() {
+        let list = [info("a", 5), info("b", 6)];
+        assert_eq!((seq(&list, 0), seq(&list, 1)), (Some(5), Some(6)));
+        assert_eq!(seq(&list[..1], 0), None);
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct Track {
 /// How a track's packets come.
 pub(super) enum Way {
     Udp {
-        ports: Ports,
+        ports: Box<Ports>,
         /// Where the server takes receiver reports.
         rtcp: Option<SocketAddr>,
         /// Who sends.
@@ -100,10 +100,14 @@ impl Client {
     /// # Errors
     /// When the address cannot be read, or asks for TLS.
     pub fn new(host: &Host, settings: Settings) -> Result<Self, Error> {
-        let url = Url::parse(&settings.url)
-            .map_err(|source| Error::Url { url: hide_password(&settings.url), source })?;
+        let url = Url::parse(&settings.url).map_err(|source| Error::Url {
+            url: hide_password(&settings.url),
+            source,
+        })?;
         if url.secure {
-            return Err(Error::Secure { url: url.without_userinfo().to_string() });
+            return Err(Error::Secure {
+                url: url.without_userinfo().to_string(),
+            });
         }
         let random = host.random_u64();
         Ok(Client {
@@ -205,9 +209,18 @@ impl Client {
     /// the last one.
     pub fn report(&mut self, track: u8, block: Option<ReportBlock>, last: bool) {
         let report = self.receiver_report(block, last);
-        let Some(track) = self.tracks.iter().find(|other| other.number == track) else { return };
+        let Some(track) = self.tracks.iter().find(|other| other.number == track) else {
+            return;
+        };
         let sent = match (&track.way, &mut self.control) {
-            (Way::Udp { ports, rtcp: Some(to), .. }, _) => ports.rtcp.try_send(&report, *to).is_ok(),
+            (
+                Way::Udp {
+                    ports,
+                    rtcp: Some(to),
+                    ..
+                },
+                _,
+            ) => ports.rtcp.try_send(&report, *to).is_ok(),
             (Way::Tcp { rtcp, .. }, Some(control)) => control.send_interleaved(*rtcp, &report),
             _ => false,
         };
@@ -238,10 +251,14 @@ impl Client {
             Packet::SourceDescription(SourceDescription::cname(self.ssrc, self.cname.as_str())),
         ];
         if last {
-            packets.push(Packet::Goodbye(Goodbye { sources: vec![self.ssrc], reason: None }));
+            packets.push(Packet::Goodbye(Goodbye {
+                sources: vec![self.ssrc],
+                reason: None,
+            }));
         }
         let mut out = BytesMut::new();
-        rtcp::compound(&packets, &mut out).expect("a report with at most one block and a short name");
+        rtcp::compound(&packets, &mut out)
+            .expect("a report with at most one block and a short name");
         out.freeze()
     }
 
@@ -266,7 +283,10 @@ impl Client {
     /// Connects and asks for the description.
     async fn start(&mut self) {
         let url = self.url.without_userinfo().to_string();
-        self.say(Event::Connecting { url, lower: self.lower });
+        self.say(Event::Connecting {
+            url,
+            lower: self.lower,
+        });
         let opened = Control::open(&self.host, &self.settings, &self.url, self.config.clone());
         match opened.await {
             Ok(mut control) => {
@@ -284,7 +304,9 @@ impl Client {
     fn drive(&mut self) {
         while self.happened.is_empty() {
             let now = self.host.now();
-            let Some(control) = &mut self.control else { return };
+            let Some(control) = &mut self.control else {
+                return;
+            };
             match control.poll(now) {
                 None => {}
                 Some(Output::Interleaved { channel, data }) => {
@@ -319,7 +341,11 @@ impl Client {
             Event::Rtcp { track, data }
         } else {
             self.silence = None;
-            Event::Rtp { track, data, ip_bytes }
+            Event::Rtp {
+                track,
+                data,
+                ip_bytes,
+            }
         };
         self.say_at(at, event);
     }
@@ -340,7 +366,9 @@ impl Client {
             self.say(Event::ReportDue);
         }
         if due(self.silence) {
-            self.fall_back("no packet came by UDP: a firewall or address translator may be in between");
+            self.fall_back(
+                "no packet came by UDP: a firewall or address translator may be in between",
+            );
         }
     }
 
@@ -355,7 +383,14 @@ impl Client {
         let control_due = self.control.as_ref().and_then(|control| control.due);
         let timers = [until, control_due, self.report, self.silence];
         let timer = timers.into_iter().flatten().min();
-        let Client { host, control, tracks, turn, buffer, .. } = self;
+        let Client {
+            host,
+            control,
+            tracks,
+            turn,
+            buffer,
+            ..
+        } = self;
         let reading = async {
             match control {
                 Some(control) => control.wait(host).await,
@@ -363,7 +398,10 @@ impl Client {
             }
         };
         let pairs = |pair: usize| match tracks.get(pair) {
-            Some(Track { way: Way::Udp { ports, .. }, .. }) => Some(ports),
+            Some(Track {
+                way: Way::Udp { ports, .. },
+                ..
+            }) => Some(&**ports),
             _ => None,
         };
         let receiving = receive_any(pairs, tracks.len(), turn, buffer);
@@ -387,7 +425,11 @@ impl Client {
 
     /// Takes in the datagrams of one arrival.
     fn received(&mut self, came: Came) {
-        let Some(Track { number, way: Way::Udp { from, .. }, .. }) = self.tracks.get(came.pair)
+        let Some(Track {
+            number,
+            way: Way::Udp { from, .. },
+            ..
+        }) = self.tracks.get(came.pair)
         else {
             return;
         };
@@ -398,7 +440,11 @@ impl Client {
                 self.foreign_datagrams += 1;
                 continue;
             }
-            let headers = if sender.is_ipv4() { UDP_IPV4_BYTES } else { UDP_IPV6_BYTES };
+            let headers = if sender.is_ipv4() {
+                UDP_IPV4_BYTES
+            } else {
+                UDP_IPV6_BYTES
+            };
             let ip_bytes = u32::try_from(datagram.data.len() + headers).ok();
             let data = Bytes::copy_from_slice(datagram.data);
             self.came(datagram.at, track, came.is_rtcp, data, ip_bytes);
@@ -422,7 +468,10 @@ const UDP_IPV6_BYTES: usize = 48;
 /// A name and a password as they stand in an address.
 fn credentials(userinfo: &str) -> Credentials {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    Credentials { user: decoded(user), password: decoded(password) }
+    Credentials {
+        user: decoded(user),
+        password: decoded(password),
+    }
 }
 
 /// Percent-decoded; what is no such code stands for itself.
@@ -460,7 +509,10 @@ mod tests {
     #[test]
     fn credentials_are_percent_decoded() {
         let both = credentials("a%40b:p%3aw%");
-        assert_eq!((both.user.as_str(), both.password.as_str()), ("a@b", "p:w%"));
+        assert_eq!(
+            (both.user.as_str(), both.password.as_str()),
+            ("a@b", "p:w%")
+        );
         assert_eq!(credentials("alone").password, "");
     }
 }

@@ -14,11 +14,11 @@ use weir_proto::sdp;
 #[non_exhaustive]
 pub enum Error {
     /// The address cannot be read.
-    #[error("{url:?}: {source}")]
+    #[error("{url:?} is no address of RTSP: expected rtsp://HOST[:PORT]/NAME")]
     Url {
-        /// The address.
+        /// The address, without what may be a password.
         url: String,
-        /// Why.
+        /// Why. Its text may hold a password.
         source: url::Error,
     },
     /// RTSP over TLS is not spoken.
@@ -57,7 +57,7 @@ pub enum Error {
         /// The server's address.
         peer: SocketAddr,
         /// Which request, and why.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The server's bytes are no RTSP.
     #[error("{local} to {peer}: what the server sends cannot be read: {source}")]
@@ -111,9 +111,10 @@ impl Error {
     /// The status with which the server refused a request, if that is what failed.
     pub fn status(&self) -> Option<Status> {
         match self {
-            Error::Request { failure: Failure { cause: Cause::Status { status, .. }, .. }, .. } => {
-                Some(*status)
-            }
+            Error::Request { failure, .. } => match &failure.cause {
+                Cause::Status { status, .. } => Some(*status),
+                _ => None,
+            },
             _ => None,
         }
     }

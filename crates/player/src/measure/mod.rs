@@ -1,15 +1,15 @@
 //! What is measured of a stream, without input or output.
 
 mod ends;
-mod track;
 #[cfg(test)]
 mod tests;
+mod track;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_dial::rtsp::{Event, Happened, TrackDescription, TrackStart};
+use weir_dial::rtsp::{Event, Happened, Lower, TrackDescription, TrackStart};
 use weir_media::{Kind, MediaTime};
 use weir_proto::rtcp::{self, Packet, ReportBlock};
 use weir_proto::rtp::depack::AccessUnit;
@@ -118,40 +118,33 @@ impl Measure {
     pub fn handle(&mut self, now: Instant, happened: &Happened) {
         let at = happened.at;
         match &happened.event {
-            Event::Connecting { url, lower } => {
-                self.started.get_or_insert(at);
-                let (url, transport) = (url.as_str().into(), lower.name().into());
-                self.records.emit(at, event::Connecting { url, transport });
-            }
-            Event::Connected { peer } => {
-                let (after_ns, peer) = (self.since_start(at), Some(peer.to_string().into()));
-                self.records.emit(at, event::Connected { after_ns, peer });
-            }
-            Event::Response { method, status, round_trip } => {
-                let round_trip_ns = nanos(*round_trip);
-                let method = method.as_str().into();
-                self.records.emit(at, event::Response { method, status: *status, round_trip_ns });
-            }
             Event::Described { tracks } => self.described(at, tracks),
-            Event::FallingBack { why } => {
-                let text = format!("{why}; going on over TCP").into();
-                self.records.emit(at, event::Warning { text });
-                (self.begun, self.playing) = (None, None);
-            }
-            Event::Playing { lower, from, to, tracks } => {
-                self.udp = *lower == weir_dial::rtsp::Lower::Udp;
+            Event::Playing {
+                lower,
+                from,
+                to,
+                tracks,
+            } => {
+                self.udp = *lower == Lower::Udp;
                 self.playing(at, *from, *to, tracks);
             }
             Event::Paused { position } => self.paused(at, *position),
-            Event::Rtp { track, data, ip_bytes } => self.rtp(now, at, *track, data, *ip_bytes),
+            Event::Rtp {
+                track,
+                data,
+                ip_bytes,
+            } => self.rtp(now, at, *track, data, *ip_bytes),
             Event::Rtcp { track, data } => self.rtcp(at, *track, data),
-            Event::Warning(text) => {
-                self.records.emit(at, event::Warning { text: text.as_str().into() });
+            Event::FallingBack { why } => {
+                (self.begun, self.playing) = (None, None);
+                self.warn(at, &format!("{why}; going on over TCP"));
             }
+            Event::Warning(text) => self.warn(at, text),
             Event::Failed(error) => {
-                self.records.emit(at, event::Failure { text: error.to_string().into() });
+                let text = error.to_string().into();
+                self.records.emit(at, event::Failure { text });
             }
-            _ => {}
+            other => self.connection(at, other),
         }
     }
 
@@ -206,7 +199,10 @@ impl Measure {
 
     /// The report block about a track, for a receiver report at `now`.
     pub fn report_block(&mut self, now: Instant, track: u8) -> Option<ReportBlock> {
-        self.tracks.iter_mut().find(|other| other.number == track)?.report_block(now)
+        self.tracks
+            .iter_mut()
+            .find(|other| other.number == track)?
+            .report_block(now)
     }
 
     /// Whether every track has said good-bye.
@@ -231,7 +227,11 @@ impl Measure {
         let main = main.or(self.tracks.first());
         let counts = self.tracks.iter().map(|track| track.counts());
         let (lost, expected, bytes) = counts.fold((0, 0, 0), |(lost, expected, bytes), counts| {
-            (lost + counts.lost, expected + counts.expected, bytes + counts.bytes)
+            (
+                lost + counts.lost,
+                expected + counts.expected,
+                bytes + counts.bytes,
+            )
         });
         Progress {
             played: self.begun.map_or(Duration::ZERO, |begun| now.since(begun)),
@@ -271,19 +271,69 @@ impl Measure {
             for (what, count) in track.dropped() {
                 let what = format!("track {}: {what}", track.number);
                 if count > 0 {
-                    self.records.emit(now, event::Dropped { what: what.into(), count });
+                    self.records.emit(
+                        now,
+                        event::Dropped {
+                            what: what.into(),
+                            count,
+                        },
+                    );
                 }
             }
             self.records.emit(now, track.total());
         }
-        self.records.emit(now, event::Ended { reason, text: text.map(Into::into) });
+        self.records.emit(
+            now,
+            event::Ended {
+                reason,
+                text: text.map(Into::into),
+            },
+        );
     }
 
     /// Writes down what a queue dropped, if it dropped anything.
     pub fn note_dropped(&self, now: Instant, what: &str, count: u64) {
         if count > 0 {
-            self.records.emit(now, event::Dropped { what: what.into(), count });
+            self.records.emit(
+                now,
+                event::Dropped {
+                    what: what.into(),
+                    count,
+                },
+            );
         }
+    }
+
+    /// Takes in what happened to the connection.
+    fn connection(&mut self, at: Instant, event: &Event) {
+        match event {
+            Event::Connecting { url, lower } => {
+                self.started.get_or_insert(at);
+                let (url, transport) = (url.as_str().into(), lower.name().into());
+                self.records.emit(at, event::Connecting { url, transport });
+            }
+            Event::Connected { peer } => {
+                let (after_ns, peer) = (self.since_start(at), Some(peer.to_string().into()));
+                self.records.emit(at, event::Connected { after_ns, peer });
+            }
+            Event::Response {
+                method,
+                status,
+                round_trip,
+            } => {
+                let response = event::Response {
+                    method: method.as_str().into(),
+                    status: *status,
+                    round_trip_ns: nanos(*round_trip),
+                };
+                self.records.emit(at, response);
+            }
+            _ => {}
+        }
+    }
+
+    fn warn(&self, at: Instant, text: &str) {
+        self.records.emit(at, event::Warning { text: text.into() });
     }
 
     fn find(&self, number: u8) -> Option<&Track> {
@@ -322,9 +372,16 @@ impl Measure {
         let set_up = |track: &Track| starts.iter().any(|start| start.track == track.number);
         self.tracks.retain(set_up);
         let udp = self.udp;
-        let span = Span { at, from: from.map(MediaTime::from), to: to.map(MediaTime::from) };
+        let span = Span {
+            at,
+            from: from.map(MediaTime::from),
+            to: to.map(MediaTime::from),
+        };
         for start in starts {
-            let found = self.tracks.iter_mut().find(|track| track.number == start.track);
+            let found = self
+                .tracks
+                .iter_mut()
+                .find(|track| track.number == start.track);
             if let Some(track) = found {
                 track.starts(udp, start, span.from);
             }
@@ -341,13 +398,25 @@ impl Measure {
             rtp_timestamp: start.rtp_timestamp,
         });
         let (from_ns, to_ns) = (from.map(nanos), to.map(nanos));
-        self.records.emit(at, event::Playing { from_ns, to_ns, tracks: tracks.collect() });
+        self.records.emit(
+            at,
+            event::Playing {
+                from_ns,
+                to_ns,
+                tracks: tracks.collect(),
+            },
+        );
     }
 
     fn paused(&mut self, at: Instant, position: Option<Duration>) {
         self.paused = true;
         self.tracks.iter_mut().for_each(Track::pause);
-        self.records.emit(at, event::Paused { position_ns: position.map(nanos) });
+        self.records.emit(
+            at,
+            event::Paused {
+                position_ns: position.map(nanos),
+            },
+        );
     }
 
     /// Whether the stream stands still as was asked.
@@ -381,7 +450,9 @@ impl Measure {
         };
         let found = self.tracks.iter_mut().find(|track| track.number == number);
         let Some(track) = found else { return };
-        let says_bye = packets.iter().any(|packet| matches!(packet, Packet::Goodbye(_)));
+        let says_bye = packets
+            .iter()
+            .any(|packet| matches!(packet, Packet::Goodbye(_)));
         for packet in packets {
             match packet {
                 Packet::SenderReport(report) => {
@@ -401,7 +472,14 @@ impl Measure {
                     let reason = goodbye.reason.map(Into::into);
                     for ssrc in goodbye.sources.iter().map(|source| source.0) {
                         let reason = reason.clone();
-                        self.records.emit(at, event::Bye { track: number, ssrc, reason });
+                        self.records.emit(
+                            at,
+                            event::Bye {
+                                track: number,
+                                ssrc,
+                                reason,
+                            },
+                        );
                     }
                 }
                 _ => {}
@@ -411,11 +489,16 @@ impl Measure {
 
     /// Takes out of a track what its turn has come.
     fn release(&mut self, now: Instant, index: usize) {
-        let Some(track) = self.tracks.get_mut(index) else { return };
+        let Some(track) = self.tracks.get_mut(index) else {
+            return;
+        };
         let started = self.started.unwrap_or(now);
         while let Some(unit) = track.release(now, started, &self.records) {
             if self.keeps_frames && self.frames.len() < FRAMES_MAX {
-                self.frames.push_back(Taken { track: track.number, unit });
+                self.frames.push_back(Taken {
+                    track: track.number,
+                    unit,
+                });
             } else if self.keeps_frames {
                 track.frames_not_kept += 1;
             }

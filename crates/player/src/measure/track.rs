@@ -13,7 +13,7 @@ use weir_record::event::{self, DiscardReason};
 use weir_record::{Histogram, Sink};
 use weir_time::Instant;
 
-use super::ends::Ends;
+use super::ends::{Ends, Lost};
 
 /// What is measured of one track.
 pub(super) struct Track {
@@ -139,7 +139,11 @@ impl Track {
             self.ends.starts_at(seq);
         }
         if let Some((rtp_timestamp, start)) = start.rtp_timestamp.zip(from) {
-            self.line = Some(Line { rtp_timestamp, ticks: None, start });
+            self.line = Some(Line {
+                rtp_timestamp,
+                ticks: None,
+                start,
+            });
             if let Some(ticks) = self.newest_ticks {
                 self.place_line(ticks);
             }
@@ -171,14 +175,19 @@ impl Track {
         }
         let header = packet.header;
         let arrival =
-            self.statistics.receive(at, header.sequence, header.time, packet.payload.len());
+            self.statistics
+                .receive(at, header.sequence, header.time, packet.payload.len());
         if arrival.kind == ArrivalKind::Restarted {
             self.reorder.flush();
             self.flushing = true;
         }
         if arrival.kind.is_usable() {
             self.note_arrival(at);
-            let held = Held { at, extended: arrival.extended, data: data.clone() };
+            let held = Held {
+                at,
+                extended: arrival.extended,
+                data: data.clone(),
+            };
             if self.flushing {
                 self.behind_flush = Some(held);
             } else {
@@ -202,12 +211,15 @@ impl Track {
         }
         self.statistics.sender_report(at, report.ntp);
         let highest = self.statistics.counts().highest_extended;
-        self.ends.sender_report(report.packet_count, highest, says_bye);
+        self.ends
+            .sender_report(report.packet_count, highest, says_bye);
     }
 
     /// Notes that sources leave.
     pub(super) fn goodbye(&mut self, sources: &[Ssrc]) {
-        self.bye |= self.source.is_none_or(|source| sources.contains(&source.ssrc));
+        self.bye |= self
+            .source
+            .is_none_or(|source| sources.contains(&source.ssrc));
     }
 
     /// The next whole frame. What else comes out is written down.
@@ -291,10 +303,19 @@ impl Track {
     /// What came and was not used, and how often.
     pub(super) fn dropped(&self) -> [(&'static str, u64); 4] {
         [
-            ("RTP packets too far behind to be told from duplicates", self.counts().too_late),
+            (
+                "RTP packets too far behind to be told from duplicates",
+                self.counts().too_late,
+            ),
             ("RTP packets of another source", self.from_other_sources),
-            ("RTP packets of another payload type", self.other_payload_types),
-            ("frames that were not written to the movie file", self.frames_not_kept),
+            (
+                "RTP packets of another payload type",
+                self.other_payload_types,
+            ),
+            (
+                "frames that were not written to the movie file",
+                self.frames_not_kept,
+            ),
         ]
     }
 
@@ -302,7 +323,10 @@ impl Track {
     pub(super) fn second(&mut self, span_ns: u64) -> event::TrackSecond {
         let now = self.snapshot();
         let before = std::mem::replace(&mut self.at_last_second, now);
-        let ip_bytes = now.sums.ip_bytes.map(|sum| sum - before.sums.ip_bytes.unwrap_or(0));
+        let ip_bytes = now
+            .sums
+            .ip_bytes
+            .map(|sum| sum - before.sums.ip_bytes.unwrap_or(0));
         event::TrackSecond {
             track: self.number,
             span_ns,
@@ -327,7 +351,10 @@ impl Track {
         let Snapshot { sums, counts, late } = self.snapshot();
         let received = counts.first_extended.zip(counts.highest_extended);
         // After a new numbering nobody knows what was between the two.
-        let ends = (counts.restarts == 0).then(|| self.ends.lost(received)).unwrap_or_default();
+        let ends = match counts.restarts {
+            0 => self.ends.lost(received),
+            _ => Lost::default(),
+        };
         event::TrackTotal {
             track: self.number,
             codec: self.codec.into(),
@@ -353,7 +380,11 @@ impl Track {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { sums: self.sums, counts: self.counts(), late: self.reorder.late() }
+        Snapshot {
+            sums: self.sums,
+            counts: self.counts(),
+            late: self.reorder.late(),
+        }
     }
 
     /// Whether a packet is of the source that is measured: the first one that came, or another
@@ -393,11 +424,17 @@ impl Track {
     fn depacketise(&mut self, held: &Held, lost_before: u64, records: &Sink, now: Instant) {
         if lost_before > 0 {
             let first_seq = held.extended - lost_before;
-            let gap = event::Gap { track: self.number, first_seq, count: lost_before };
+            let gap = event::Gap {
+                track: self.number,
+                first_seq,
+                count: lost_before,
+            };
             records.emit(now, gap);
         }
         // It was read when it came.
-        let Ok(packet) = Packet::parse(&held.data) else { return };
+        let Ok(packet) = Packet::parse(&held.data) else {
+            return;
+        };
         if packet.header.payload_type != self.payload_type {
             self.other_payload_types += 1;
             return;
@@ -415,10 +452,14 @@ impl Track {
             return;
         }
         self.sums.key_frames += 1;
-        if self.depacketiser.codec().is_some() && !std::mem::replace(&mut self.first_frame_said, true)
+        if self.depacketiser.codec().is_some()
+            && !std::mem::replace(&mut self.first_frame_said, true)
         {
             let after_ns = super::nanos(unit.arrival.since(started));
-            let first = event::FirstDecodableFrame { track: self.number, after_ns };
+            let first = event::FirstDecodableFrame {
+                track: self.number,
+                after_ns,
+            };
             records.emit(unit.arrival, first);
         }
     }

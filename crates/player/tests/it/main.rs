@@ -1,0 +1,11 @@
+//! The player on simulated hosts: against the server across lossy links, and against servers that
+//! misbehave.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod files;
+mod loss;
+mod movie;
+mod script;
+mod scripted;
+mod servers;
+mod world;
