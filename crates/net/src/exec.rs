@@ -177,10 +177,9 @@ impl Ready {
     }
 
     fn unpark(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
-            if let Some(unpark) = &self.unpark {
-                unpark();
-            }
+        let was_asleep = self.asleep.swap(false, Ordering::SeqCst);
+        if let Some(unpark) = self.unpark.as_ref().filter(|_| was_asleep) {
+            unpark();
         }
     }
 

@@ -79,7 +79,8 @@ impl File {
     /// Those of the file system.
     pub async fn read_at(&self, host: &Host, offset: u64, len: usize) -> io::Result<Bytes> {
         let file = self.clone();
-        host.blocking(move || file.read_at_blocking(offset, len)).await
+        host.blocking(move || file.read_at_blocking(offset, len))
+            .await
     }
 
     /// Reads `len` bytes at `offset`, for work that runs where it may block
@@ -91,7 +92,10 @@ impl File {
         let mut buffer = BytesMut::zeroed(len);
         let mut filled = 0;
         while filled < len {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self
+                .file
+                .read_at(&mut buffer[filled..], offset + filled as u64)
+            {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -92,7 +92,9 @@ pub struct Scratch {
 impl Scratch {
     /// Room for `len` bytes, at least one.
     pub fn new(len: usize) -> Self {
-        Scratch { bytes: RefCell::new(vec![0; len.max(1)].into_boxed_slice()) }
+        Scratch {
+            bytes: RefCell::new(vec![0; len.max(1)].into_boxed_slice()),
+        }
     }
 }
 

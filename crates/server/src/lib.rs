@@ -28,6 +28,7 @@ pub mod hub;
 mod library;
 mod live;
 mod movie;
+mod packing;
 mod report;
 mod ring;
 mod server;

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_media::{Frame, Kind, MediaTime, Track};
-use weir_proto::rtp::pack::{PACKET_BYTES_MAX, Packed, Packer};
+use weir_media::{Frame, Track};
+use weir_proto::rtp::pack::Packed;
 use weir_time::Instant;
 
 use crate::Error;
 use crate::hub::Hub;
-use crate::ring::{Bounds, Ring, Slot, starts};
+use crate::packing::{Packing, StreamPacker};
+use crate::ring::{Bounds, Ring};
 
 /// A stream that is happening now.
 pub struct Live {
     name: String,
     tracks: Box<[Track]>,
-    pub(crate) rtp: Ring<Packed>,
+    datagrams: Ring<Packed>,
+    interleaved: Ring<Packed>,
     frames_refused: AtomicU64,
 }
 
@@ -24,7 +26,8 @@ impl Live {
         Live {
             name: name.to_owned(),
             tracks: tracks.into_boxed_slice(),
-            rtp: Ring::new(Bounds::default()),
+            datagrams: Ring::new(Bounds::default()),
+            interleaved: Ring::new(Bounds::default()),
             frames_refused: AtomicU64::new(0),
         }
     }
@@ -39,6 +42,14 @@ impl Live {
         &self.tracks
     }
 
+    /// Its ring in one packing.
+    pub(crate) fn ring(&self, packing: Packing) -> &Ring<Packed> {
+        match packing {
+            Packing::Datagrams => &self.datagrams,
+            Packing::Interleaved => &self.interleaved,
+        }
+    }
+
     /// Frames that no packer took, because their payload was not what their codec says.
     pub fn frames_refused(&self) -> u64 {
         self.frames_refused.load(Ordering::Relaxed)
@@ -49,12 +60,13 @@ impl Live {
 pub struct Publisher {
     live: Arc<Live>,
     hub: Arc<Hub>,
-    packers: Vec<RtpPacker>,
+    packers: Vec<(Packing, StreamPacker)>,
 }
 
 impl Publisher {
     pub(crate) fn new(hub: &Arc<Hub>, live: Arc<Live>) -> Result<Self, Error> {
-        let packers = RtpPacker::for_tracks(live.tracks())?;
+        let packer = |packing| Ok((packing, StreamPacker::new(live.tracks(), packing)?));
+        let packers = Packing::ALL.into_iter().map(packer).collect::<Result<_, Error>>()?;
         Ok(Publisher { live, hub: Arc::clone(hub), packers })
     }
 
@@ -70,64 +82,24 @@ impl Publisher {
     /// # Errors
     /// Why the frame was left out; the stream goes on.
     pub fn push(&mut self, frame: &Frame, now: Instant) -> Result<(), Error> {
-        let packer = self.packers.get_mut(usize::from(frame.track.0));
-        let packed = packer.ok_or(Error::UnknownTrack(frame.track)).and_then(|p| p.pack(frame));
-        match packed {
-            Ok(slot) => {
-                self.live.rtp.push(slot, now);
-                Ok(())
-            }
-            Err(error) => {
-                self.live.frames_refused.fetch_add(1, Ordering::Relaxed);
-                Err(error)
+        for (packing, packer) in &mut self.packers {
+            match packer.pack(frame) {
+                Ok(slot) => self.live.ring(*packing).push(slot, now),
+                Err(error) => {
+                    self.live.frames_refused.fetch_add(1, Ordering::Relaxed);
+                    return Err(error);
+                }
             }
         }
+        Ok(())
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.hub.remove(&self.live);
-        self.live.rtp.close();
-    }
-}
-
-/// Makes ring slots of one track's frames.
-pub(crate) struct RtpPacker {
-    packer: Packer,
-    is_picture: bool,
-    has_pictures: bool,
-    end: MediaTime,
-}
-
-impl RtpPacker {
-    /// A packer for each track of a stream.
-    pub(crate) fn for_tracks(tracks: &[Track]) -> Result<Vec<Self>, Error> {
-        let has_pictures = tracks.iter().any(|track| track.codec.kind() == Kind::Video);
-        let packer = |track: &Track| {
-            Ok(RtpPacker {
-                packer: Packer::new(track, PACKET_BYTES_MAX)?,
-                is_picture: track.codec.kind() == Kind::Video,
-                has_pictures,
-                end: MediaTime::ZERO,
-            })
-        };
-        tracks.iter().map(packer).collect()
-    }
-
-    pub(crate) fn pack(&mut self, frame: &Frame) -> Result<Slot<Packed>, Error> {
-        let wire = self.packer.pack(frame)?;
-        // Without a duration a frame lasts until something else begins.
-        self.end = frame.pts + frame.duration.unwrap_or(MediaTime::ZERO);
-        Ok(Slot {
-            track: frame.track,
-            dts: frame.dts.unwrap_or(frame.pts),
-            pts: frame.pts,
-            end: self.end,
-            starts: starts(frame.key, self.is_picture, self.has_pictures),
-            picture: self.is_picture,
-            bytes: wire.bytes.len(),
-            wire,
-        })
+        for packing in Packing::ALL {
+            self.live.ring(packing).close();
+        }
     }
 }

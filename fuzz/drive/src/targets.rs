@@ -53,6 +53,7 @@ targets! {
     weir_proto::rtsp::fuzz::fuzz_url ["rtsp"];
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
     weir_proto::tcp::fuzz::fuzz_segments;
+    weir_player::fuzz::fuzz_measure;
 }
 
 #[cfg(test)]

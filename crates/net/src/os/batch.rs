@@ -87,6 +87,11 @@ fn submit_udp(storage: &mut BatchStorage, from: usize, socket: &UdpSocket) -> us
             send_split(storage, from + done, socket);
             done += 1;
         }
+        if storage.results.last() == Some(&Sent::Blocked) {
+            // What follows goes through the same full queue: order is kept by stopping.
+            storage.results.extend(std::iter::repeat_n(Sent::Blocked, run - done));
+            break;
+        }
     }
     run
 }
@@ -104,8 +109,8 @@ fn send_offloaded(
     let count = count.min(MESSAGES_MAX);
     fill_headers(storage, from, count, socket);
     let headers = &mut storage.os.headers;
-    // SAFETY: headers, addresses, controls and slices live and stay in place over the call.
     let sent = loop {
+        // SAFETY: headers, addresses, controls and slices live and stay in place over the call.
         let sent = check(unsafe {
             libc::sendmmsg(
                 socket.raw_fd(),
@@ -132,15 +137,8 @@ fn send_offloaded(
             0
         }
         Err(error) => match result(Err(error)) {
-            Sent::Blocked => {
-                // What follows goes through the same full queue: order is kept by stopping.
-                storage
-                    .results
-                    .extend(std::iter::repeat_n(Sent::Blocked, count));
-                count
-            }
-            failed => {
-                storage.results.push(failed);
+            outcome => {
+                storage.results.push(outcome);
                 1
             }
         },

@@ -1,7 +1,7 @@
 //! The system's TCP.
 
-use std::fmt;
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;

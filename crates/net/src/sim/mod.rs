@@ -36,15 +36,18 @@ pub(crate) fn submit(storage: &mut BatchStorage) {
                 StreamBody::Sim(stream) => stream.try_write(&slices),
                 StreamBody::Os(_) => unreachable!("a simulated host has simulated sockets"),
             },
-            // SAFETY: the batch keeps the socket borrowed until now.
             Target::Udp {
                 socket,
                 to,
                 segment_len,
-            } => match unsafe { &(*socket).body } {
-                SocketBody::Sim(socket) => socket.send_train(&slices, to, segment_len),
-                SocketBody::Os(_) => unreachable!("a simulated host has simulated sockets"),
-            },
+            } => {
+                // SAFETY: the batch keeps the socket borrowed until now.
+                let body = unsafe { &(*socket).body };
+                match body {
+                    SocketBody::Sim(socket) => socket.send_train(&slices, to, segment_len),
+                    SocketBody::Os(_) => unreachable!("a simulated host has simulated sockets"),
+                }
+            }
         };
         storage.results.push(match sent {
             Ok(bytes) => Sent::Bytes(bytes),

@@ -9,9 +9,10 @@ use weir_net::Host;
 
 use super::{Chunk, Movie};
 use crate::Error;
+use crate::packing::Packing;
 
-/// Which version of which file, and which chunk of it.
-type Key = (u64, usize);
+/// Which version of which file, which chunk of it, and how it is packed.
+type Key = (u64, usize, Packing);
 
 /// A bounded cache of packed chunks: the one used longest ago gives way first.
 ///
@@ -47,14 +48,15 @@ impl Cache {
         host: &Host,
         movie: &Arc<Movie>,
         index: usize,
+        packing: Packing,
     ) -> Result<Arc<Chunk>, Error> {
-        let key = (movie.identity(), index);
+        let key = (movie.identity(), index, packing);
         if let Some(chunk) = poll_fn(|cx| self.poll_cached(key, cx.waker())).await {
             return Ok(chunk);
         }
         let loading = Loading { cache: self, key };
         let reader = Arc::clone(movie);
-        let chunk = Arc::new(host.blocking(move || reader.load(index)).await?);
+        let chunk = Arc::new(host.blocking(move || reader.load(index, packing)).await?);
         loading.finish(&chunk);
         Ok(chunk)
     }

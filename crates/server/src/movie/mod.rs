@@ -12,7 +12,7 @@ use weir_time::Instant;
 
 use crate::Error;
 use crate::hub::TRACKS_MAX;
-use crate::live::RtpPacker;
+use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
 pub(crate) use cache::Cache;
@@ -70,7 +70,7 @@ impl Movie {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
-        RtpPacker::for_tracks(&tracks)?;
+        StreamPacker::new(&tracks, Packing::Datagrams)?;
         for skipped in index.skipped() {
             tracing::warn!("{}: {skipped}", path.display());
         }
@@ -135,13 +135,11 @@ impl Movie {
     }
 
     /// Reads and packs a chunk. Blocks.
-    pub(crate) fn load(&self, index: usize) -> Result<Chunk, Error> {
-        let mut packers = RtpPacker::for_tracks(&self.tracks)?;
-        let mut slots = Vec::new();
-        for frame in self.read_frames(index)? {
-            let packer = packers.get_mut(usize::from(frame.track.0));
-            slots.push(packer.ok_or(Error::UnknownTrack(frame.track))?.pack(&frame)?);
-        }
+    pub(crate) fn load(&self, index: usize, packing: Packing) -> Result<Chunk, Error> {
+        let mut packer = StreamPacker::new(&self.tracks, packing)?;
+        let frames = self.read_frames(index)?;
+        let slots: Result<Vec<_>, _> = frames.iter().map(|frame| packer.pack(frame)).collect();
+        let slots = slots?;
         let bytes = slots.iter().map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES).sum();
         let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
         Ok(Chunk { first, slots, bytes })

@@ -1,14 +1,12 @@
 //! Delivery: everything that is due, for all viewers, as one batch.
 
-use weir_media::{MediaTime, TrackId};
-use weir_net::{Batch, Sent, SLICES_MAX, UdpSocket};
+use weir_net::{Batch, Sent, UdpSocket};
+use weir_proto::rtp::Header;
 use weir_proto::rtp::pack::trains;
-use weir_proto::rtp::{Header, SequenceNumber};
 use weir_time::Instant;
 
 use super::state::State;
-use super::viewer::{Cursor, Target, Walk, Way};
-use crate::hub::TRACKS_MAX;
+use super::viewer::{Reached, Target, Walk, Way};
 
 /// A viewer that is visited: its frames before `until` may go.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +15,15 @@ pub(crate) struct Visit {
     pub(crate) until: u64,
 }
 
-/// One message of a batch: whose it is, and for UDP how many packets.
+/// One message of a batch: whose it is, and where its viewer is once all of it was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     visit: Visit,
-    pieces: usize,
+    /// Its length, headers and what waited before it included.
+    bytes: usize,
+    reached: Reached,
+    /// Whether something is left for the next round.
+    more: bool,
 }
 
 /// How much one TCP message takes at most; what is left goes in the next round.
@@ -49,12 +51,11 @@ impl State {
         }
         let Some(socket) = rtp else { return };
         for _ in 0..TRAINS_MAX {
-            walks.retain_mut(|(visit, walk)| match gather_train(walk, socket, batch) {
-                0 => false,
-                pieces => {
-                    plans.push(Plan { visit: *visit, pieces });
-                    true
-                }
+            walks.retain_mut(|(visit, walk)| {
+                let Some(bytes) = gather_train(walk, socket, batch) else { return false };
+                let more = walk.has_more();
+                plans.push(Plan { visit: *visit, bytes, reached: walk.take_reached(), more });
+                more
             });
         }
     }
@@ -69,15 +70,23 @@ impl State {
         let Some(viewer) = self.viewers.get(visit.viewer) else { return };
         let Some(outlet) = self.outlets.get(outlet) else { return };
         let mut walk = Walk::new(viewer, &self.feeds, visit.until);
-        if walk.frame().is_none() && outlet.waiting_bytes() == 0 {
+        if outlet.waiting_bytes() == 0 && !walk.has_more() {
             return;
         }
         batch.tcp(&outlet.stream);
-        for waiting in outlet.waiting().take(SLICES_MAX / 2) {
+        let mut bytes = 0;
+        let mut whole = true;
+        for waiting in outlet.waiting() {
+            // Media goes behind all that waits, or not at all.
+            whole = batch.slices_left() > 2;
+            if !whole {
+                break;
+            }
             batch.slice(waiting);
+            bytes += waiting.len();
         }
-        let mut bytes = outlet.waiting_bytes();
-        while bytes < MESSAGE_BYTES_MAX
+        while whole
+            && bytes < MESSAGE_BYTES_MAX
             && batch.slices_left() >= 2
             && let Some(message) = walk.step()
         {
@@ -85,7 +94,8 @@ impl State {
             batch.slice(message.payload());
             bytes += message.interleaved_len();
         }
-        plans.push(Plan { visit, pieces: 0 });
+        let more = walk.has_more();
+        plans.push(Plan { visit, bytes, reached: walk.take_reached(), more });
     }
 
     /// Moves the viewers on by what the network took.
@@ -93,7 +103,7 @@ impl State {
         for (plan, sent) in plans.iter().zip(results) {
             match (self.viewers.get(plan.visit.viewer).map(|viewer| viewer.way), *sent) {
                 (Some(Way::Tcp { outlet }), Sent::Bytes(bytes)) => {
-                    self.apply_tcp(plan.visit, outlet, bytes);
+                    self.apply_tcp(plan, outlet, bytes);
                 }
                 (Some(Way::Tcp { outlet }), Sent::Blocked) => self.block(outlet),
                 (Some(Way::Tcp { outlet }), Sent::Failed(_)) => self.fail(outlet),
@@ -103,88 +113,94 @@ impl State {
         }
     }
 
-    fn apply_tcp(&mut self, visit: Visit, outlet: usize, bytes: usize) {
-        let Some(viewer) = self.viewers.get(visit.viewer) else { return };
+    fn apply_tcp(&mut self, plan: &Plan, outlet: usize, bytes: usize) {
         let Some(out) = self.outlets.get_mut(outlet) else { return };
         let waiting = bytes.min(out.waiting_bytes());
         out.sent(waiting);
+        let id = plan.visit.viewer;
+        if bytes >= plan.bytes {
+            self.commit(id, &plan.reached, bytes);
+            if plan.more {
+                self.queue(id);
+            }
+            return;
+        }
+        // The socket is full: it will ring.
+        out.blocked = true;
+        let Some(viewer) = self.viewers.get(id) else { return };
+        let mut walk = Walk::new(viewer, &self.feeds, plan.visit.until);
         let mut left = bytes - waiting;
-        let mut progress = Progress::default();
-        let mut walk = Walk::new(viewer, &self.feeds, visit.until);
         while left > 0
             && let Some(message) = walk.step()
         {
-            progress.add(message.track, usize::from(message.piece.len), message.slot.end);
             let len = message.interleaved_len();
             if left < len {
                 out.keep_rest(message.rest(left));
             }
             left = left.saturating_sub(len);
         }
-        // What remains under the cursor was left by the network, or by the bounds of a message.
-        let more = walk.frame().is_some();
-        let (cursor, seqs) = (walk.cursor, walk.seqs);
-        out.blocked |= out.waiting_bytes() > 0;
-        self.commit(visit.viewer, cursor, &seqs, &progress, bytes);
-        if more {
-            self.queue(visit.viewer);
-        }
+        let reached = walk.take_reached();
+        self.commit(id, &reached, bytes);
     }
 
     fn apply_udp(&mut self, plan: &Plan, sent: Sent, now: Instant) {
-        let Some(viewer) = self.viewers.get_mut(plan.visit.viewer) else { return };
-        if matches!(sent, Sent::Blocked) {
-            viewer.burst_due = Some(now + super::UDP_RETRY);
-            return;
+        let id = plan.visit.viewer;
+        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let tally = viewer.tally;
+        let refused = match sent {
+            Sent::Bytes(bytes) if bytes >= plan.bytes => 0,
+            // The system's queue is full: the rest goes a little later.
+            Sent::Bytes(bytes) => return self.apply_some_datagrams(plan, bytes, now),
+            Sent::Blocked => {
+                viewer.burst_due = Some(now + super::UDP_RETRY);
+                return;
+            }
+            // As if it were lost on the way: its numbers are gone.
+            Sent::Failed(_) => plan.reached.packets.iter().map(|n| u64::from(*n)).sum(),
+        };
+        viewer.burst_due = plan.more.then(|| now + super::UDP_BURST_GAP);
+        if let Some(tally) = self.tallies.get_mut(tally) {
+            tally.packets_refused += refused;
         }
-        let Some(viewer) = self.viewers.get(plan.visit.viewer) else { return };
-        let mut progress = Progress::default();
-        let mut walk = Walk::new(viewer, &self.feeds, plan.visit.until);
-        let mut bytes = 0;
-        for _ in 0..plan.pieces {
-            let Some(message) = walk.step() else { break };
-            let len = usize::from(message.piece.len);
-            progress.add(message.track, len, message.slot.end);
-            bytes += len + Header::BYTES;
-        }
-        let more = walk.frame().is_some();
-        let (cursor, seqs, tally) = (walk.cursor, walk.seqs, viewer.tally);
-        if let Sent::Failed(_) = sent
-            && let Some(tally) = self.tallies.get_mut(tally)
-        {
-            tally.packets_refused += plan.pieces as u64;
-        }
-        self.commit(plan.visit.viewer, cursor, &seqs, &progress, bytes);
-        if let Some(viewer) = self.viewers.get_mut(plan.visit.viewer) {
-            viewer.burst_due = more.then(|| now + super::UDP_BURST_GAP);
-        }
+        self.commit(id, &plan.reached, plan.bytes);
     }
 
-    fn commit(
-        &mut self,
-        id: usize,
-        cursor: Cursor,
-        seqs: &[SequenceNumber; TRACKS_MAX],
-        progress: &Progress,
-        wire_bytes: usize,
-    ) {
+    /// Of a train only some datagrams were taken.
+    fn apply_some_datagrams(&mut self, plan: &Plan, bytes: usize, now: Instant) {
+        let id = plan.visit.viewer;
         let Some(viewer) = self.viewers.get_mut(id) else { return };
-        viewer.cursor = cursor;
-        let counts = seqs.iter().zip(&progress.packets).zip(&progress.octets);
-        for (track, ((seq, packets), octets)) in viewer.tracks.iter_mut().zip(counts) {
+        viewer.burst_due = Some(now + super::UDP_RETRY);
+        let mut walk = Walk::new(viewer, &self.feeds, plan.visit.until);
+        let mut left = bytes;
+        while left > 0
+            && let Some(message) = walk.step()
+        {
+            left = left.saturating_sub(Header::BYTES + usize::from(message.piece.len));
+        }
+        let reached = walk.take_reached();
+        self.commit(id, &reached, bytes);
+    }
+
+    fn commit(&mut self, id: usize, reached: &Reached, wire_bytes: usize) {
+        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        viewer.cursor = reached.cursor;
+        let counts = reached.seqs.iter().zip(&reached.packets).zip(&reached.octets);
+        let (mut packets, mut octets) = (0, 0);
+        for (track, ((seq, track_packets), track_octets)) in viewer.tracks.iter_mut().zip(counts) {
             if let Some(track) = track {
                 track.seq = *seq;
-                track.packets = track.packets.wrapping_add(*packets);
-                track.octets = track.octets.wrapping_add(*octets);
+                track.packets = track.packets.wrapping_add(*track_packets);
+                track.octets = track.octets.wrapping_add(*track_octets);
+                packets += u64::from(*track_packets);
+                octets += u64::from(*track_octets);
             }
         }
-        if let Some(end) = progress.end {
+        if let Some(end) = reached.end {
             let end = end + viewer.shift;
             viewer.reached = Some(viewer.reached.map_or(end, |reached| reached.max(end)));
         }
-        let packets = progress.packets.iter().map(|n| u64::from(*n)).sum::<u64>();
         viewer.sent.packets += packets;
-        viewer.sent.octets += progress.octets.iter().map(|n| u64::from(*n)).sum::<u64>();
+        viewer.sent.octets += octets;
         viewer.sent.wire_bytes += wire_bytes as u64;
         if let Some(tally) = self.tallies.get_mut(viewer.tally) {
             tally.packets += packets;
@@ -207,41 +223,23 @@ impl State {
     }
 }
 
-/// What was sent to one viewer in one message.
-#[derive(Default)]
-struct Progress {
-    packets: [u32; TRACKS_MAX],
-    octets: [u32; TRACKS_MAX],
-    end: Option<MediaTime>,
-}
-
-impl Progress {
-    fn add(&mut self, track: TrackId, octets: usize, end: MediaTime) {
-        let track = usize::from(track.0);
-        self.packets[track] += 1;
-        self.octets[track] += octets as u32;
-        self.end = Some(self.end.map_or(end, |reached| reached.max(end)));
-    }
-}
-
-/// Adds the next train of a viewer; gives the number of its packets.
-fn gather_train<'a>(walk: &mut Walk<'a>, socket: &'a UdpSocket, batch: &mut Batch<'_, 'a>) -> usize {
-    let Some((slot, track)) = walk.frame() else { return 0 };
-    let Target::Address(to) = track.rtp else { return 0 };
-    let Some(pieces) = trains(&slot.wire.pieces[walk.cursor.piece..], TRAIN_SEGMENTS_MAX).next()
-    else {
-        return 0;
-    };
-    let pieces = pieces.len();
-    for index in 0..pieces {
-        let Some(message) = walk.step() else { return index };
-        if index == 0 {
-            batch.udp(socket, to, Header::BYTES + usize::from(message.piece.len));
-        }
+/// Adds the next train of a viewer; gives its length.
+fn gather_train<'a>(
+    walk: &mut Walk<'a>,
+    socket: &'a UdpSocket,
+    batch: &mut Batch<'_, 'a>,
+) -> Option<usize> {
+    let (pieces, Target::Address(to)) = walk.rest_of_frame()? else { return None };
+    let train = trains(pieces, TRAIN_SEGMENTS_MAX).next()?;
+    batch.udp(socket, to, Header::BYTES + usize::from(train.first()?.len));
+    let mut bytes = 0;
+    for _ in train {
+        let message = walk.step()?;
         let mut header = [0; Header::BYTES];
         message.header.write(&mut header);
         batch.header(&header);
         batch.slice(message.payload());
+        bytes += Header::BYTES + usize::from(message.piece.len);
     }
-    pieces
+    Some(bytes)
 }

@@ -8,11 +8,13 @@ use weir_proto::rtp::pack::Packed;
 use weir_time::Instant;
 
 use crate::live::Live;
+use crate::packing::Packing;
 use crate::ring::Window;
 
-/// One live stream with this shard's viewers of it.
+/// One live stream in one packing, with this shard's viewers of it.
 pub(crate) struct Feed {
     pub(crate) live: Arc<Live>,
+    pub(crate) packing: Packing,
     pub(crate) window: Window<Packed>,
     pub(crate) viewers: Vec<usize>,
     /// Everything before this was given to the viewers.
@@ -36,10 +38,11 @@ pub(crate) enum Step {
 }
 
 impl Feed {
-    pub(crate) fn new(live: &Arc<Live>, bell: &Doorbell, key: u64) -> Self {
-        live.rtp.subscribe(bell, key);
+    pub(crate) fn new(live: &Arc<Live>, packing: Packing, bell: &Doorbell, key: u64) -> Self {
+        live.ring(packing).subscribe(bell, key);
         let mut feed = Feed {
             live: Arc::clone(live),
+            packing,
             window: Window::default(),
             viewers: Vec::new(),
             delivered: 0,
@@ -51,7 +54,7 @@ impl Feed {
     }
 
     fn sync(&mut self) {
-        self.live.rtp.sync(&mut self.window);
+        self.live.ring(self.packing).sync(&mut self.window);
     }
 
     /// Takes in what the stream has brought.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_media::{MediaTime, TrackId};
+use weir_media::MediaTime;
 use weir_proto::rtp::pack::{Packed, Piece};
 use weir_proto::rtp::{Header, RtpTime, SequenceNumber, Ssrc};
 use weir_time::Instant;
@@ -15,6 +15,7 @@ use super::feed::Feed;
 use super::slab::Slab;
 use crate::hub::TRACKS_MAX;
 use crate::movie::{Chunk, Movie};
+use crate::packing::Packing;
 use crate::ring::{Slot, StreamClock};
 
 /// Where a viewer is in its stream.
@@ -111,6 +112,16 @@ pub(crate) enum Way {
     Udp,
 }
 
+impl Way {
+    /// How packets that go this way are packed.
+    pub(crate) fn packing(self) -> Packing {
+        match self {
+            Way::Tcp { .. } => Packing::Interleaved,
+            Way::Udp => Packing::Datagrams,
+        }
+    }
+}
+
 /// Frames are due as their decoding times follow each other, `speed` times as fast.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -172,7 +183,6 @@ impl TrackOut {
 
 /// One packet of a viewer.
 pub(crate) struct Message<'a> {
-    pub(crate) track: TrackId,
     pub(crate) channel: u8,
     pub(crate) header: Header,
     pub(crate) slot: &'a Slot<Packed>,
@@ -213,8 +223,21 @@ pub(crate) struct Walk<'a> {
     viewer: &'a Viewer,
     feeds: &'a Slab<Feed>,
     until: u64,
+    /// The frame under the cursor, once it was looked for.
+    found: Option<(&'a Slot<Packed>, &'a TrackOut)>,
+    reached: Reached,
+}
+
+/// Where a walk has come to, and what it has passed since [`Walk::take_reached`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reached {
     pub(crate) cursor: Cursor,
+    /// Each track's next number.
     pub(crate) seqs: [SequenceNumber; TRACKS_MAX],
+    pub(crate) packets: [u32; TRACKS_MAX],
+    pub(crate) octets: [u32; TRACKS_MAX],
+    /// The furthest end of any frame.
+    pub(crate) end: Option<MediaTime>,
 }
 
 impl<'a> Walk<'a> {
@@ -224,43 +247,81 @@ impl<'a> Walk<'a> {
         for (seq, track) in seqs.iter_mut().zip(&viewer.tracks) {
             *seq = track.as_ref().map_or(*seq, |track| track.seq);
         }
-        Walk { viewer, feeds, until, cursor: viewer.cursor, seqs }
+        let reached = Reached {
+            cursor: viewer.cursor,
+            seqs,
+            packets: [0; TRACKS_MAX],
+            octets: [0; TRACKS_MAX],
+            end: None,
+        };
+        Walk { viewer, feeds, until, found: None, reached }
     }
 
-    /// The frame under the cursor, if one of its packets is still to be sent; frames of tracks
-    /// that are not set up are passed over.
-    pub(crate) fn frame(&mut self) -> Option<(&'a Slot<Packed>, &'a TrackOut)> {
+    /// The packets of the frame under the cursor that are still to be sent, and where they go;
+    /// frames of tracks that are not set up are passed over.
+    pub(crate) fn rest_of_frame(&mut self) -> Option<(&'a [Piece], Target)> {
+        let (slot, track) = self.frame()?;
+        Some((slot.wire.pieces.get(self.reached.cursor.piece..)?, track.rtp))
+    }
+
+    /// Whether there is another packet.
+    pub(crate) fn has_more(&mut self) -> bool {
+        self.frame().is_some()
+    }
+
+    fn frame(&mut self) -> Option<(&'a Slot<Packed>, &'a TrackOut)> {
         loop {
-            let number = self.cursor.slot;
-            if number >= self.until {
+            let cursor = &mut self.reached.cursor;
+            if let Some((slot, track)) = self.found {
+                if cursor.piece < slot.wire.pieces.len() {
+                    return Some((slot, track));
+                }
+                *cursor = Cursor { slot: cursor.slot + 1, piece: 0 };
+                self.found = None;
+            }
+            if cursor.slot >= self.until {
                 return None;
             }
-            let slot = self.viewer.slot(self.feeds, number)?;
+            let slot = self.viewer.slot(self.feeds, cursor.slot)?;
             let track = self.viewer.tracks.get(usize::from(slot.track.0)).and_then(Option::as_ref);
-            if let Some(track) = track
-                && self.cursor.piece < slot.wire.pieces.len()
-            {
-                return Some((slot, track));
+            match track {
+                Some(track) if cursor.piece < slot.wire.pieces.len() => {
+                    self.found = Some((slot, track));
+                }
+                _ => *cursor = Cursor { slot: cursor.slot + 1, piece: 0 },
             }
-            self.cursor = Cursor { slot: number + 1, piece: 0 };
         }
     }
 
     /// The next packet.
+    #[inline]
     pub(crate) fn step(&mut self) -> Option<Message<'a>> {
         let (slot, track) = self.frame()?;
-        let piece = slot.wire.pieces[self.cursor.piece];
-        let seq = &mut self.seqs[usize::from(slot.track.0)];
+        let reached = &mut self.reached;
+        let piece = slot.wire.pieces[reached.cursor.piece];
+        let index = usize::from(slot.track.0);
         let header = Header {
             marker: piece.marker,
             payload_type: track.payload_type,
-            sequence: *seq,
+            sequence: reached.seqs[index],
             time: RtpTime::from_ticks(slot.wire.rtp_ticks, track.offset),
             ssrc: track.ssrc,
         };
-        *seq = seq.plus(1);
-        self.cursor.piece += 1;
-        Some(Message { track: slot.track, channel: track.rtp.channel(), header, slot, piece })
+        reached.cursor.piece += 1;
+        reached.seqs[index] = reached.seqs[index].plus(1);
+        reached.packets[index] += 1;
+        reached.octets[index] += u32::from(piece.len);
+        reached.end = Some(reached.end.map_or(slot.end, |end| end.max(slot.end)));
+        Some(Message { channel: track.rtp.channel(), header, slot, piece })
+    }
+
+    /// Where it has come to; counts begin anew.
+    pub(crate) fn take_reached(&mut self) -> Reached {
+        let reached = self.reached;
+        self.reached.packets = [0; TRACKS_MAX];
+        self.reached.octets = [0; TRACKS_MAX];
+        self.reached.end = None;
+        reached
     }
 }
 
@@ -275,6 +336,11 @@ impl Viewer {
             Source::Live { feed } => feeds.get(*feed)?.window.get(number).map(|slot| &**slot),
             Source::Movie(source) => source.get(number),
         }
+    }
+
+    /// How its packets are packed.
+    pub(crate) fn packing(&self) -> Packing {
+        self.way.packing()
     }
 
     /// How its media travels.

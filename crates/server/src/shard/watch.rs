@@ -16,6 +16,7 @@ use super::viewer::{
 use super::{KEY_FEED, KEY_WAKE, Shard};
 use crate::hub::Stream;
 use crate::live::Live;
+use crate::packing::Packing;
 use crate::report;
 use crate::settings::Start;
 
@@ -70,16 +71,18 @@ impl Shard {
     pub(crate) fn add_viewer(&self, setup: Setup) -> usize {
         let now = self.host.now();
         let number = self.context.next_viewer();
+        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
         let mut state = self.state.borrow_mut();
         let source = match setup.stream {
-            Stream::Live(live) => Source::Live { feed: self.feed(&mut state, &live) },
+            Stream::Live(live) => {
+                Source::Live { feed: self.feed(&mut state, &live, way.packing()) }
+            }
             Stream::Movie(movie) => {
                 let end = movie.slots();
                 let chunks = Default::default();
                 Source::Movie(Box::new(MovieSource { movie, chunks, next_chunk: 0, fetch: None, end }))
             }
         };
-        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
         let tally = state.tally(&setup.name);
         let viewer = Viewer {
             number,
@@ -173,7 +176,7 @@ impl Shard {
     pub(super) fn fetch(self: &Rc<Self>, id: usize) {
         let mut state = self.state.borrow_mut();
         let Some(viewer) = state.viewers.get_mut(id) else { return };
-        let number = viewer.number;
+        let (number, packing) = (viewer.number, viewer.packing());
         let Source::Movie(source) = &mut viewer.source else { return };
         let ticket = self.context.next_ticket();
         source.fetch = Some(ticket);
@@ -181,7 +184,7 @@ impl Shard {
         drop(state);
         let shard = Rc::clone(self);
         self.host.spawn(async move {
-            let chunk = shard.context.hub.cache.get(&shard.host, &movie, chunk).await;
+            let chunk = shard.context.hub.cache.get(&shard.host, &movie, chunk, packing).await;
             let mut state = shard.state.borrow_mut();
             let Some(viewer) = state.viewers.get_mut(id).filter(|v| v.number == number) else {
                 return;
@@ -208,19 +211,22 @@ impl Shard {
     }
 
     /// This shard's feed of a live stream.
-    fn feed(&self, state: &mut State, live: &Arc<Live>) -> usize {
-        let there = state.feeds.iter().find(|(_, feed)| Arc::ptr_eq(&feed.live, live));
+    fn feed(&self, state: &mut State, live: &Arc<Live>, packing: Packing) -> usize {
+        let is_it = |feed: &Feed| feed.packing == packing && Arc::ptr_eq(&feed.live, live);
+        let there = state.feeds.iter().find(|(_, feed)| is_it(feed));
         if let Some((id, _)) = there {
             return id;
         }
-        state.feeds.insert_with(|id| Feed::new(live, &self.mailbox.bell, KEY_FEED | id as u64))
+        let bell = &self.mailbox.bell;
+        state.feeds.insert_with(|id| Feed::new(live, packing, bell, KEY_FEED | id as u64))
     }
 
     fn leave_feed(&self, state: &mut State, id: usize) {
         if state.feeds.get(id).is_some_and(|feed| feed.viewers.is_empty())
             && let Some(feed) = state.feeds.remove(id)
         {
-            feed.live.rtp.unsubscribe(&self.mailbox.bell, KEY_FEED | id as u64);
+            let ring = feed.live.ring(feed.packing);
+            ring.unsubscribe(&self.mailbox.bell, KEY_FEED | id as u64);
         }
     }
 }

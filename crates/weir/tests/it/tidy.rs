@@ -63,7 +63,13 @@ const CRATES: &[(&str, &[&str])] = &[
     // Tools beside the layers
     (
         "weir-fuzz",
-        &["weir-time", "weir-media", "weir-record", "weir-proto"],
+        &[
+            "weir-time",
+            "weir-media",
+            "weir-record",
+            "weir-proto",
+            "weir-player",
+        ],
     ),
     ("weir-bench-floor", &[]),
 ];

@@ -48,7 +48,7 @@ impl Range {
     /// Reads a header value, or the value of a `range` attribute of SDP. `npt:` for `npt=` and a
     /// parameter `;time=` are passed over. An end before the start is an error (457).
     pub fn parse(value: &str) -> Result<Range, Error> {
-        let error = || Error::new("Range", "npt=START-END, smpte=... or clock=...", value);
+        let error = || Error::new("Range", EXPECTED, value);
         let range = value.split(';').next().unwrap_or_default().trim();
         let (unit, span) = range.split_once(['=', ':']).ok_or_else(error)?;
         let unit = unit.trim().to_ascii_lowercase();
@@ -106,7 +106,7 @@ fn parse_npt_range(span: &str) -> Option<Range> {
     }
 }
 
-/// `SECONDS[.FRACTION]` or `HH:MM:SS[.FRACTION]`.
+/// `SECONDS[.FRACTION]` or `HH:MM:SS[.FRACTION]`, less than [`SECONDS_END`] in either form.
 fn parse_npt_time(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let nanos = parse_fraction(fraction)?;
@@ -123,10 +123,15 @@ fn parse_npt_time(text: &str) -> Option<Duration> {
         }
         _ => return None,
     };
-    Some(Duration::new(seconds, nanos))
+    (seconds < SECONDS_END).then(|| Duration::new(seconds, nanos))
 }
 
-/// A number of at most eleven digits: three thousand years in seconds.
+const EXPECTED: &str = "npt=START-END (each below 100000000000 seconds), smpte=... or clock=...";
+
+/// Three thousand years: the first number of seconds that is written with twelve digits.
+const SECONDS_END: u64 = 100_000_000_000;
+
+/// A number of at most eleven digits.
 fn digits(text: &str) -> Option<u64> {
     let fits = (1..=11).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten()
@@ -200,12 +205,21 @@ mod tests {
             "npt=1:2-",
             "npt=1e3-",
             "npt=999999999999-",
+            "npt=27777778:00:00-",
+            "npt=0-99999999999:59:59",
             "bytes=0-1",
             "npt=1.x-",
             "npt=0-now",
         ] {
             assert!(Range::parse(value).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn the_last_second_that_is_taken_comes_back_from_both_forms() {
+        let last = Range::from(Duration::from_secs(SECONDS_END - 1));
+        assert_eq!(Range::parse("npt=27777777:46:39-"), Ok(last.clone()));
+        assert_eq!(Range::parse(&last.to_string()), Ok(last));
     }
 
     proptest! {

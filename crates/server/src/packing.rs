@@ -1,0 +1,82 @@
+//! How frames become slots of RTP.
+
+use weir_media::{Frame, Kind, Track};
+use weir_proto::rtp::pack::{PACKET_BYTES_MAX, Packed, Packer};
+
+use crate::Error;
+use crate::ring::{Slot, starts};
+
+/// The two ways in which RTP is packed.
+///
+/// Each has its own rings and chunks. What a viewer costs over TCP is for the most part the
+/// system's work for each slice of its writes; on a connection there is no MTU to keep to, so
+/// packets are large there and the slices few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Packing {
+    /// Packets that fit Ethernet.
+    Datagrams,
+    /// Large packets, interleaved on a connection.
+    Interleaved,
+}
+
+/// The largest packet on a connection; the length field of RFC 2326 section 10.12 would allow
+/// 65,535, and common players read at least that.
+const INTERLEAVED_BYTES_MAX: usize = 16_000;
+
+impl Packing {
+    /// Both.
+    pub(crate) const ALL: [Packing; 2] = [Packing::Datagrams, Packing::Interleaved];
+
+    fn packet_bytes_max(self) -> usize {
+        match self {
+            Packing::Datagrams => PACKET_BYTES_MAX,
+            Packing::Interleaved => INTERLEAVED_BYTES_MAX,
+        }
+    }
+}
+
+/// Makes slots of the frames of a stream.
+pub(crate) struct StreamPacker {
+    tracks: Vec<TrackPacker>,
+}
+
+struct TrackPacker {
+    packer: Packer,
+    is_picture: bool,
+    has_pictures: bool,
+}
+
+impl StreamPacker {
+    /// A packer for all tracks of a stream.
+    pub(crate) fn new(tracks: &[Track], packing: Packing) -> Result<Self, Error> {
+        let has_pictures = tracks.iter().any(|track| track.codec.kind() == Kind::Video);
+        let packer = |track: &Track| {
+            let packer = Packer::new(track, packing.packet_bytes_max())?;
+            let is_picture = track.codec.kind() == Kind::Video;
+            Ok(TrackPacker { packer, is_picture, has_pictures })
+        };
+        Ok(StreamPacker { tracks: tracks.iter().map(packer).collect::<Result<_, Error>>()? })
+    }
+
+    /// Packs one frame.
+    pub(crate) fn pack(&mut self, frame: &Frame) -> Result<Slot<Packed>, Error> {
+        let track = self.tracks.get_mut(usize::from(frame.track.0));
+        track.ok_or(Error::UnknownTrack(frame.track))?.pack(frame)
+    }
+}
+
+impl TrackPacker {
+    fn pack(&mut self, frame: &Frame) -> Result<Slot<Packed>, Error> {
+        let wire = self.packer.pack(frame)?;
+        Ok(Slot {
+            track: frame.track,
+            dts: frame.dts.unwrap_or(frame.pts),
+            pts: frame.pts,
+            end: frame.pts + frame.duration.unwrap_or_default(),
+            starts: starts(frame.key, self.is_picture, self.has_pictures),
+            picture: self.is_picture,
+            bytes: wire.bytes.len(),
+            wire,
+        })
+    }
+}
