@@ -22,7 +22,10 @@ pub enum Error {
         stream: String,
     },
     /// A stream has no track, or more than are carried.
-    #[error("stream {stream:?} has {count} tracks: expected 1 to {}", crate::hub::TRACKS_MAX)]
+    #[error(
+        "stream {stream:?} has {count} tracks: expected 1 to {}",
+        crate::hub::TRACKS_MAX
+    )]
     TrackCount {
         /// The stream's name.
         stream: String,
@@ -71,6 +74,9 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn open(path: &Path, source: io::Error) -> Self {
-        Error::File { path: path.to_owned(), source }
+        Error::File {
+            path: path.to_owned(),
+            source,
+        }
     }
 }

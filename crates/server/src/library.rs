@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use weir_net::Host;
@@ -16,7 +16,7 @@ use weir_time::Instant;
 /// keep their full names alone.
 pub struct Library {
     roots: Vec<PathBuf>,
-    listing: Mutex<Option<(Instant, Listing)>>,
+    listing: Mutex<Option<(Instant, Arc<Listing>)>>,
 }
 
 /// What was found at one time.
@@ -41,11 +41,14 @@ const LISTING_AGE_MAX: Duration = Duration::from_secs(2);
 impl Library {
     /// A library of these files and folders.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Library { roots, listing: Mutex::new(None) }
+        Library {
+            roots,
+            listing: Mutex::new(None),
+        }
     }
 
     /// All movies there are now, or were a moment ago.
-    pub async fn list(&self, host: &Host) -> Listing {
+    pub async fn list(&self, host: &Host) -> Arc<Listing> {
         self.listing_not_older(host, LISTING_AGE_MAX).await
     }
 
@@ -55,20 +58,20 @@ impl Library {
         listing.by_name.get(name).cloned()
     }
 
-    async fn listing_not_older(&self, host: &Host, age_max: Duration) -> Listing {
+    async fn listing_not_older(&self, host: &Host, age_max: Duration) -> Arc<Listing> {
         let now = host.now();
         if let Some((at, listing)) = &*self.lock()
             && now.since(*at) <= age_max
         {
-            return listing.clone();
+            return Arc::clone(listing);
         }
         let roots = self.roots.clone();
-        let listing = host.blocking(move || scan(&roots)).await;
-        *self.lock() = Some((now, listing.clone()));
+        let listing = Arc::new(host.blocking(move || scan(&roots)).await);
+        *self.lock() = Some((now, Arc::clone(&listing)));
         listing
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Listing)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<Listing>)>> {
         self.listing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +109,13 @@ fn walk(
         }
         if path.is_dir() {
             if depth < DEPTH_MAX {
-                walk(&path, &format!("{prefix}{name}/"), depth + 1, found, warnings);
+                walk(
+                    &path,
+                    &format!("{prefix}{name}/"),
+                    depth + 1,
+                    found,
+                    warnings,
+                );
             }
         } else if is_movie(&path) && found.len() < FILES_MAX {
             found.push((format!("{prefix}{name}"), path));
@@ -117,7 +126,10 @@ fn walk(
 fn name_all(found: Vec<(String, PathBuf)>, mut warnings: Vec<String>) -> Listing {
     let mut by_stem: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, (name, _)) in found.iter().enumerate() {
-        by_stem.entry(without_extension(name).to_owned()).or_default().push(index);
+        by_stem
+            .entry(without_extension(name).to_owned())
+            .or_default()
+            .push(index);
     }
     let mut by_name = BTreeMap::new();
     let mut names = Vec::new();
@@ -138,22 +150,39 @@ fn name_all(found: Vec<(String, PathBuf)>, mut warnings: Vec<String>) -> Listing
         }
     }
     for (name, path) in &found {
-        if by_name.insert(name.clone(), path.clone()).is_some_and(|other| other != *path) {
-            warnings.push(format!("{name:?} is the name of several files: {} wins", path.display()));
+        if by_name
+            .insert(name.clone(), path.clone())
+            .is_some_and(|other| other != *path)
+        {
+            warnings.push(format!(
+                "{name:?} is the name of several files: {} wins",
+                path.display()
+            ));
         }
     }
     names.sort();
     names.dedup();
-    Listing { by_name, names, warnings }
+    Listing {
+        by_name,
+        names,
+        warnings,
+    }
 }
 
 fn is_movie(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    EXTENSIONS
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn without_extension(name: &str) -> &str {
@@ -168,7 +197,13 @@ mod tests {
     use super::*;
 
     fn listing(names: &[&str]) -> Listing {
-        name_all(names.iter().map(|n| ((*n).to_owned(), PathBuf::from(n))).collect(), Vec::new())
+        name_all(
+            names
+                .iter()
+                .map(|n| ((*n).to_owned(), PathBuf::from(n)))
+                .collect(),
+            Vec::new(),
+        )
     }
 
     #[test]

@@ -20,36 +20,42 @@ pub(crate) fn viewer_joined(
         viewer.number,
         viewer.peer,
         viewer.stream,
-        user_agent.map(|agent| format!(" with {agent}")).unwrap_or_default(),
+        user_agent
+            .map(|agent| format!(" with {agent}"))
+            .unwrap_or_default(),
     );
-    records.emit(now, event::ViewerJoined {
-        viewer: viewer.number,
-        stream: (&*viewer.stream).into(),
-        peer: viewer.peer.to_string().into(),
-        transport: transport.into(),
-        user_agent: user_agent.map(Into::into),
-    });
+    records.emit(
+        now,
+        event::ViewerJoined {
+            viewer: viewer.number,
+            stream: (&*viewer.stream).into(),
+            peer: viewer.peer.to_string().into(),
+            transport: transport.into(),
+            user_agent: user_agent.map(Into::into),
+        },
+    );
 }
 
-pub(crate) fn viewer_playing(
-    records: &Sink,
-    now: Instant,
-    viewer: Option<&Viewer>,
-    begun: &Begun,
-) {
+pub(crate) fn viewer_playing(records: &Sink, now: Instant, viewer: Option<&Viewer>, begun: &Begun) {
     let Some(viewer) = viewer else { return };
-    let tracks = begun.tracks.iter().map(|(track, seq, time)| event::TrackStart {
-        track: *track,
-        ssrc: viewer.ssrc(*track).map(|ssrc| ssrc.0),
-        first_seq: Some(seq.0),
-        rtp_timestamp: Some(time.0),
-    });
-    records.emit(now, event::ViewerPlaying {
-        viewer: viewer.number,
-        from_ns: begun.from.map(nanos),
-        to_ns: begun.to.map(nanos),
-        tracks: tracks.collect(),
-    });
+    let tracks = begun
+        .tracks
+        .iter()
+        .map(|(track, seq, time)| event::TrackStart {
+            track: *track,
+            ssrc: viewer.ssrc(*track).map(|ssrc| ssrc.0),
+            first_seq: Some(seq.0),
+            rtp_timestamp: Some(time.0),
+        });
+    records.emit(
+        now,
+        event::ViewerPlaying {
+            viewer: viewer.number,
+            from_ns: begun.from.map(nanos),
+            to_ns: begun.to.map(nanos),
+            tracks: tracks.collect(),
+        },
+    );
 }
 
 /// What a slow viewer missed.
@@ -72,16 +78,19 @@ pub(crate) fn viewer_skipped(records: &Sink, now: Instant, viewer: &Viewer, skip
         rate(skipped.stream_rate),
         (skipped.to - skipped.from).as_secs_f64(),
     );
-    records.emit(now, event::ViewerSkipped {
-        viewer: viewer.number,
-        frames_skipped: skipped.frames,
-        packets_skipped: None,
-        bytes_skipped: None,
-        from_pts_ns: skipped.from.as_nanos(),
-        to_pts_ns: skipped.to.as_nanos(),
-        stream_rate_bps: skipped.stream_rate.map(|rate| rate as u64),
-        viewer_rate_bps: skipped.viewer_rate.map(|rate| rate as u64),
-    });
+    records.emit(
+        now,
+        event::ViewerSkipped {
+            viewer: viewer.number,
+            frames_skipped: skipped.frames,
+            packets_skipped: None,
+            bytes_skipped: None,
+            from_pts_ns: skipped.from.as_nanos(),
+            to_pts_ns: skipped.to.as_nanos(),
+            stream_rate_bps: skipped.stream_rate.map(|rate| rate as u64),
+            viewer_rate_bps: skipped.viewer_rate.map(|rate| rate as u64),
+        },
+    );
 }
 
 pub(crate) fn viewer_left(records: &Sink, now: Instant, viewer: &Viewer, reason: &str) {
@@ -94,18 +103,26 @@ pub(crate) fn viewer_left(records: &Sink, now: Instant, viewer: &Viewer, reason:
         lasted.as_secs_f64(),
         viewer.sent.packets,
     );
-    records.emit(now, event::ViewerLeft {
-        viewer: viewer.number,
-        reason: reason.into(),
-        packets: viewer.sent.packets,
-        octets: viewer.sent.octets,
-        lasted_ns: u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX),
-    });
+    records.emit(
+        now,
+        event::ViewerLeft {
+            viewer: viewer.number,
+            reason: reason.into(),
+            packets: viewer.sent.packets,
+            octets: viewer.sent.octets,
+            lasted_ns: u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX),
+        },
+    );
 }
 
 pub(crate) fn movie_failed(records: &Sink, now: Instant, error: &Error) {
     tracing::error!("a movie ends early: {error}");
-    records.emit(now, event::Failure { text: error.to_string().into() });
+    records.emit(
+        now,
+        event::Failure {
+            text: error.to_string().into(),
+        },
+    );
 }
 
 fn rate(bits_per_second: Option<f64>) -> String {

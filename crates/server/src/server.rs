@@ -61,13 +61,18 @@ impl Context {
     /// Forgets an address, if it is still this viewer's.
     pub(crate) fn remove_route(&self, from: SocketAddr, number: u64) {
         let mut routes = self.routes();
-        if routes.get(&from).is_some_and(|route| route.number == number) {
+        if routes
+            .get(&from)
+            .is_some_and(|route| route.number == number)
+        {
             routes.remove(&from);
         }
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Route>> {
-        self.rtcp_routes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rtcp_routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,7 +88,10 @@ pub struct Server {
 #[non_exhaustive]
 pub enum StartError {
     /// The port for RTSP cannot be had.
-    #[error("cannot listen for RTSP on {address}: {source}{}", hint(source, "--rtsp-port 0"))]
+    #[error(
+        "cannot listen for RTSP on {address}: {source}{}",
+        hint(source, "--rtsp-port 0")
+    )]
     Rtsp {
         /// The address that was asked for.
         address: SocketAddr,
@@ -91,7 +99,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// The ports for RTP and RTCP cannot be had.
-    #[error("cannot use UDP port {port} and the next for RTP and RTCP: {source}{}", hint(source, "--rtp-port 0"))]
+    #[error(
+        "cannot use UDP port {port} and the next for RTP and RTCP: {source}{}",
+        hint(source, "--rtp-port 0")
+    )]
     Rtp {
         /// The port that was asked for; 0 for any.
         port: u16,
@@ -124,9 +135,14 @@ impl Server {
             .tcp_listen(address)
             .map_err(|source| StartError::Rtsp { address, source })?;
         let rtsp_address = listener.local_address();
-        let udp = bind_pair(host, &settings)
-            .map_err(|source| StartError::Rtp { port: settings.rtp_port, source })?;
-        let ports = (udp.rtp.local_address().port(), udp.rtcp.local_address().port());
+        let udp = bind_pair(host, &settings).map_err(|source| StartError::Rtp {
+            port: settings.rtp_port,
+            source,
+        })?;
+        let ports = (
+            udp.rtp.local_address().port(),
+            udp.rtcp.local_address().port(),
+        );
         let context = Arc::new(Context {
             hub: Arc::clone(hub),
             settings,
@@ -145,7 +161,11 @@ impl Server {
         host.spawn(accept(host.clone(), listener, mailboxes.clone()));
         host.spawn(ignore(host.clone(), udp.rtp));
         host.spawn(receive_rtcp(host.clone(), udp.rtcp, Arc::clone(&context)));
-        Ok(Server { context, mailboxes, rtsp_address })
+        Ok(Server {
+            context,
+            mailboxes,
+            rtsp_address,
+        })
     }
 
     /// The address on which RTSP is served.
@@ -169,6 +189,7 @@ impl Server {
                 host.sleep(Duration::from_millis(2)).await;
             }
         };
+        self.context.say_dropped(host);
         if timeout(host, limit, all_drained).await.is_none() {
             tracing::warn!("some viewers did not take the last of what they were sent");
         }
@@ -176,6 +197,20 @@ impl Server {
 }
 
 impl Context {
+    /// Records what was dropped.
+    fn say_dropped(&self, host: &Host) {
+        let count = self.rtcp_dropped.load(Ordering::Relaxed);
+        if count > 0 {
+            self.records.emit(
+                host.now(),
+                event::Dropped {
+                    what: "rtcp of no viewer".into(),
+                    count,
+                },
+            );
+        }
+    }
+
     fn say_listening(&self, host: &Host, protocol: &str, address: SocketAddr) {
         let listening = event::Listening {
             protocol: protocol.into(),
@@ -191,11 +226,20 @@ const PAIR_TRIES: usize = 64;
 
 /// Ports for RTP and RTCP: an even one and the next (RFC 3550 section 11).
 fn bind_pair(host: &Host, settings: &Settings) -> io::Result<Udp> {
-    let options = UdpOptions { send_buffer_bytes: Some(SEND_BUFFER_BYTES), ..Default::default() };
+    let options = UdpOptions {
+        send_buffer_bytes: Some(SEND_BUFFER_BYTES),
+        ..Default::default()
+    };
     let bind = |port| host.udp_bind(SocketAddr::new(settings.bind, port), &options);
     if settings.rtp_port != 0 {
-        let next = settings.rtp_port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        return Ok(Udp { rtp: bind(settings.rtp_port)?, rtcp: bind(next)? });
+        let next = settings
+            .rtp_port
+            .checked_add(1)
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        return Ok(Udp {
+            rtp: bind(settings.rtp_port)?,
+            rtcp: bind(next)?,
+        });
     }
     let mut odd = Vec::new();
     for _ in 0..PAIR_TRIES {
@@ -285,14 +329,24 @@ async fn receive_rtcp(host: Host, socket: UdpSocket, context: Arc<Context>) {
         }
         for datagram in buffer.datagrams() {
             let route = context.routes().get(&datagram.from).cloned();
-            let posted = route.is_some_and(|Route { mailbox, viewer, number }| {
-                let data = Bytes::copy_from_slice(datagram.data);
-                mailbox.post(Letter::Rtcp { viewer, number, data, at: datagram.at })
-            });
+            let posted = route.is_some_and(
+                |Route {
+                     mailbox,
+                     viewer,
+                     number,
+                 }| {
+                    let data = Bytes::copy_from_slice(datagram.data);
+                    mailbox.post(Letter::Rtcp {
+                        viewer,
+                        number,
+                        data,
+                        at: datagram.at,
+                    })
+                },
+            );
             if !posted {
                 context.rtcp_dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 }
-

@@ -136,12 +136,10 @@ fn send_offloaded(
             socket.give_up_offload();
             0
         }
-        Err(error) => match result(Err(error)) {
-            outcome => {
-                storage.results.push(outcome);
-                1
-            }
-        },
+        Err(error) => {
+            storage.results.push(result(Err(error)));
+            1
+        }
     }
 }
 

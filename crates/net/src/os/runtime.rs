@@ -39,6 +39,7 @@ where
     T: 'static,
 {
     block_signals()?;
+    raise_file_limit();
     let count = settings
         .shards
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
@@ -289,6 +290,19 @@ impl Remote {
                 thread.stopped.set(true);
             }
         }));
+    }
+}
+
+/// Lets the program open as many files as the system allows: a viewer is one. Where that is
+/// refused, the old limit stays.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is valid for the calls to fill in and to read.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
     }
 }
 

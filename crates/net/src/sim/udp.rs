@@ -27,12 +27,12 @@ const DATAGRAM_COST_BYTES: usize = 2_304;
 #[derive(Default)]
 pub(crate) struct Ports {
     bound: BTreeMap<u16, Port>,
+    dropped: u64,
 }
 
 struct Port {
     queue: VecDeque<Arrived>,
     queue_max: usize,
-    dropped: u64,
     waker: Option<Waker>,
     handles: usize,
 }
@@ -49,13 +49,18 @@ impl Ports {
             return;
         };
         if port.queue.len() >= port.queue_max {
-            port.dropped += 1;
+            self.dropped += 1;
             return;
         }
         port.queue.push_back(Arrived { from, at, data });
         if let Some(waker) = port.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Datagrams that full queues have dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn release(&mut self, number: u16) {
@@ -99,7 +104,6 @@ impl UdpSocket {
         let empty = Port {
             queue: VecDeque::new(),
             queue_max,
-            dropped: 0,
             waker: None,
             handles: 1,
         };

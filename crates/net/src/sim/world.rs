@@ -135,6 +135,11 @@ impl World {
         self.state.now.get()
     }
 
+    /// Datagrams that a host's full receive queues have dropped so far.
+    pub fn datagrams_dropped(&self, host: &Host) -> u64 {
+        self.state.network.borrow_mut().node(node(host).id).udp.dropped()
+    }
+
     /// Calls `watch` with every packet at the end of its way over a link, or at its loss.
     pub fn on_packet(&self, watch: impl FnMut(&PacketEvent<'_>) + 'static) {
         self.state.network.borrow_mut().watch(Box::new(watch));

@@ -33,12 +33,18 @@ struct State {
 enum Entry {
     /// Somebody reads it; these wait for it.
     Loading(Vec<Waker>),
-    Loaded { chunk: Arc<Chunk>, used: u64 },
+    Loaded {
+        chunk: Arc<Chunk>,
+        used: u64,
+    },
 }
 
 impl Cache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Cache { bytes_max, state: Mutex::default() }
+        Cache {
+            bytes_max,
+            state: Mutex::default(),
+        }
     }
 
     /// Chunk `index` of `movie`, from the cache or read and packed where it may block. Several
@@ -125,7 +131,13 @@ impl Loading<'_> {
         state.take_loading(self.key);
         let used = state.uses;
         state.bytes += chunk.bytes();
-        state.entries.insert(self.key, Entry::Loaded { chunk: Arc::clone(chunk), used });
+        state.entries.insert(
+            self.key,
+            Entry::Loaded {
+                chunk: Arc::clone(chunk),
+                used,
+            },
+        );
         state.trim(self.cache.bytes_max);
     }
 }

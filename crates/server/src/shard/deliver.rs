@@ -43,7 +43,9 @@ impl State {
     ) {
         let mut walks: Vec<(Visit, Walk<'a>)> = Vec::new();
         for visit in visits {
-            let Some(viewer) = self.viewers.get(visit.viewer) else { continue };
+            let Some(viewer) = self.viewers.get(visit.viewer) else {
+                continue;
+            };
             match viewer.way {
                 Way::Tcp { outlet } => self.gather_tcp(*visit, outlet, batch, plans),
                 Way::Udp => walks.push((*visit, Walk::new(viewer, &self.feeds, visit.until))),
@@ -52,9 +54,16 @@ impl State {
         let Some(socket) = rtp else { return };
         for _ in 0..TRAINS_MAX {
             walks.retain_mut(|(visit, walk)| {
-                let Some(bytes) = gather_train(walk, socket, batch) else { return false };
+                let Some(bytes) = gather_train(walk, socket, batch) else {
+                    return false;
+                };
                 let more = walk.has_more();
-                plans.push(Plan { visit: *visit, bytes, reached: walk.take_reached(), more });
+                plans.push(Plan {
+                    visit: *visit,
+                    bytes,
+                    reached: walk.take_reached(),
+                    more,
+                });
                 more
             });
         }
@@ -67,8 +76,12 @@ impl State {
         batch: &mut Batch<'_, 'a>,
         plans: &mut Vec<Plan>,
     ) {
-        let Some(viewer) = self.viewers.get(visit.viewer) else { return };
-        let Some(outlet) = self.outlets.get(outlet) else { return };
+        let Some(viewer) = self.viewers.get(visit.viewer) else {
+            return;
+        };
+        let Some(outlet) = self.outlets.get(outlet) else {
+            return;
+        };
         let mut walk = Walk::new(viewer, &self.feeds, visit.until);
         if outlet.waiting_bytes() == 0 && !walk.has_more() {
             return;
@@ -95,13 +108,21 @@ impl State {
             bytes += message.interleaved_len();
         }
         let more = walk.has_more();
-        plans.push(Plan { visit, bytes, reached: walk.take_reached(), more });
+        plans.push(Plan {
+            visit,
+            bytes,
+            reached: walk.take_reached(),
+            more,
+        });
     }
 
     /// Moves the viewers on by what the network took.
     pub(crate) fn apply(&mut self, plans: &[Plan], results: &[Sent], now: Instant) {
         for (plan, sent) in plans.iter().zip(results) {
-            match (self.viewers.get(plan.visit.viewer).map(|viewer| viewer.way), *sent) {
+            match (
+                self.viewers.get(plan.visit.viewer).map(|viewer| viewer.way),
+                *sent,
+            ) {
                 (Some(Way::Tcp { outlet }), Sent::Bytes(bytes)) => {
                     self.apply_tcp(plan, outlet, bytes);
                 }
@@ -114,7 +135,9 @@ impl State {
     }
 
     fn apply_tcp(&mut self, plan: &Plan, outlet: usize, bytes: usize) {
-        let Some(out) = self.outlets.get_mut(outlet) else { return };
+        let Some(out) = self.outlets.get_mut(outlet) else {
+            return;
+        };
         let waiting = bytes.min(out.waiting_bytes());
         out.sent(waiting);
         let id = plan.visit.viewer;
@@ -127,7 +150,9 @@ impl State {
         }
         // The socket is full: it will ring.
         out.blocked = true;
-        let Some(viewer) = self.viewers.get(id) else { return };
+        let Some(viewer) = self.viewers.get(id) else {
+            return;
+        };
         let mut walk = Walk::new(viewer, &self.feeds, plan.visit.until);
         let mut left = bytes - waiting;
         while left > 0
@@ -145,7 +170,9 @@ impl State {
 
     fn apply_udp(&mut self, plan: &Plan, sent: Sent, now: Instant) {
         let id = plan.visit.viewer;
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
         let tally = viewer.tally;
         let refused = match sent {
             Sent::Bytes(bytes) if bytes >= plan.bytes => 0,
@@ -168,7 +195,9 @@ impl State {
     /// Of a train only some datagrams were taken.
     fn apply_some_datagrams(&mut self, plan: &Plan, bytes: usize, now: Instant) {
         let id = plan.visit.viewer;
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
         viewer.burst_due = Some(now + super::UDP_RETRY);
         let mut walk = Walk::new(viewer, &self.feeds, plan.visit.until);
         let mut left = bytes;
@@ -182,9 +211,15 @@ impl State {
     }
 
     fn commit(&mut self, id: usize, reached: &Reached, wire_bytes: usize) {
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
         viewer.cursor = reached.cursor;
-        let counts = reached.seqs.iter().zip(&reached.packets).zip(&reached.octets);
+        let counts = reached
+            .seqs
+            .iter()
+            .zip(&reached.packets)
+            .zip(&reached.octets);
         let (mut packets, mut octets) = (0, 0);
         for (track, ((seq, track_packets), track_octets)) in viewer.tracks.iter_mut().zip(counts) {
             if let Some(track) = track {
@@ -229,7 +264,9 @@ fn gather_train<'a>(
     socket: &'a UdpSocket,
     batch: &mut Batch<'_, 'a>,
 ) -> Option<usize> {
-    let (pieces, Target::Address(to)) = walk.rest_of_frame()? else { return None };
+    let (pieces, Target::Address(to)) = walk.rest_of_frame()? else {
+        return None;
+    };
     let train = trains(pieces, TRAIN_SEGMENTS_MAX).next()?;
     batch.udp(socket, to, Header::BYTES + usize::from(train.first()?.len));
     let mut bytes = 0;

@@ -76,7 +76,12 @@ pub(crate) enum Letter {
     /// A connection is this shard's from now on.
     Connection(DetachedTcp, SocketAddr),
     /// RTCP came from a viewer.
-    Rtcp { viewer: usize, number: u64, data: Bytes, at: Instant },
+    Rtcp {
+        viewer: usize,
+        number: u64,
+        data: Bytes,
+        at: Instant,
+    },
     /// The server ends: say good-bye to everyone.
     Drain,
 }
@@ -86,7 +91,10 @@ const LETTERS_MAX: usize = 4096;
 
 impl Mailbox {
     pub(crate) fn new() -> Self {
-        Mailbox { bell: Doorbell::new(), letters: Arc::default() }
+        Mailbox {
+            bell: Doorbell::new(),
+            letters: Arc::default(),
+        }
     }
 
     /// Leaves a letter; `false` if too many wait already.
@@ -183,7 +191,12 @@ impl Shard {
     fn read(self: &Rc<Self>, letter: Letter, accept: &impl Fn(&Rc<Self>, DetachedTcp, SocketAddr)) {
         match letter {
             Letter::Connection(connection, peer) => accept(self, connection, peer),
-            Letter::Rtcp { viewer, number, data, at } => {
+            Letter::Rtcp {
+                viewer,
+                number,
+                data,
+                at,
+            } => {
                 self.rtcp_from_viewer(viewer, Some(number), &data, at);
             }
             Letter::Drain => self.drain(),
@@ -224,9 +237,18 @@ impl Shard {
         }
     }
 
+    /// Whether viewers can be served by UDP.
+    pub(crate) fn has_udp(&self) -> bool {
+        self.udp.is_some()
+    }
+
     /// Takes over the writing side of a connection.
     pub(crate) fn add_outlet(&self, stream: &Rc<TcpStream>) -> usize {
-        let id = self.state.borrow_mut().outlets.insert(Outlet::new(Rc::clone(stream)));
+        let id = self
+            .state
+            .borrow_mut()
+            .outlets
+            .insert(Outlet::new(Rc::clone(stream)));
         stream.ring_when_writable(&self.mailbox.bell, KEY_OUTLET | id as u64);
         id
     }
@@ -235,7 +257,9 @@ impl Shard {
     /// too much wait, or is gone.
     pub(crate) fn send(&self, outlet: usize, message: Bytes) -> bool {
         let mut state = self.state.borrow_mut();
-        let Some(out) = state.outlets.get_mut(outlet) else { return false };
+        let Some(out) = state.outlets.get_mut(outlet) else {
+            return false;
+        };
         if out.failed || !out.push(message) {
             return false;
         }
@@ -254,7 +278,10 @@ impl Shard {
     /// Whether everything was sent, or never will be.
     pub(crate) fn is_flushed(&self, outlet: usize) -> bool {
         let state = self.state.borrow();
-        state.outlets.get(outlet).is_none_or(|out| out.failed || out.waiting_bytes() == 0)
+        state
+            .outlets
+            .get(outlet)
+            .is_none_or(|out| out.failed || out.waiting_bytes() == 0)
     }
 
     /// Forgets a connection.
@@ -284,7 +311,10 @@ impl Shard {
     /// Whether nothing waits to be sent on any connection.
     fn is_drained(&self) -> bool {
         let state = self.state.borrow();
-        state.outlets.iter().all(|(_, out)| out.failed || out.waiting_bytes() == 0)
+        state
+            .outlets
+            .iter()
+            .all(|(_, out)| out.failed || out.waiting_bytes() == 0)
     }
 
     /// Writes a summary of each stream every second.
@@ -293,7 +323,9 @@ impl Shard {
         loop {
             at += SUMMARY_INTERVAL;
             self.host.sleep_until(at).await;
-            self.state.borrow_mut().summarise(at, SUMMARY_INTERVAL.as_nanos() as u64);
+            self.state
+                .borrow_mut()
+                .summarise(at, SUMMARY_INTERVAL.as_nanos() as u64);
         }
     }
 }

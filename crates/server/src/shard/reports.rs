@@ -7,7 +7,7 @@ use weir_record::event;
 use weir_time::{Instant, Utc};
 
 use super::Shard;
-use super::viewer::{Target, TrackOut, Viewer, Way};
+use super::viewer::{Phase, Target, TrackOut, Viewer, Way};
 use crate::ring::StreamClock;
 
 /// A report block of a viewer, told which viewer and track it is about.
@@ -24,7 +24,9 @@ impl Shard {
     pub(super) fn send_report(&self, id: usize, last: bool) {
         let (now, utc) = (self.host.now(), self.host.utc());
         let mut state = self.state.borrow_mut();
-        let Some(viewer) = state.viewers.get(id) else { return };
+        let Some(viewer) = state.viewers.get(id) else {
+            return;
+        };
         let reports: Vec<(Target, Bytes)> = viewer
             .tracks
             .iter()
@@ -65,10 +67,14 @@ impl Shard {
         at: Instant,
     ) {
         // What cannot be read is not a report; nothing depends on it.
-        let Ok(packets) = rtcp::decode(data) else { return };
+        let Ok(packets) = rtcp::decode(data) else {
+            return;
+        };
         let utc = self.host.utc();
         let mut state = self.state.borrow_mut();
-        let Some(viewer) = state.viewers.get_mut(id) else { return };
+        let Some(viewer) = state.viewers.get_mut(id) else {
+            return;
+        };
         if number.is_some_and(|number| number != viewer.number) {
             return;
         }
@@ -84,22 +90,42 @@ impl Shard {
                 let track = track.as_ref().filter(|track| track.ssrc == block.ssrc)?;
                 Some((u8::try_from(index).ok()?, track.clock_rate_hz))
             });
-            let Some((track, clock_rate_hz)) = track else { continue };
-            let from = FromViewer { viewer: viewer.number, track, clock_rate_hz, block: *block };
+            let Some((track, clock_rate_hz)) = track else {
+                continue;
+            };
+            let from = FromViewer {
+                viewer: viewer.number,
+                track,
+                clock_rate_hz,
+                block: *block,
+            };
             self.context.records.emit(at, from.event(utc));
         }
     }
 
-    /// When a viewer last gave a sign of life by RTCP.
+    /// When a viewer last gave a sign of life: its RTCP, or that it takes what is sent to it.
     pub(crate) fn alive(&self, id: usize) -> Option<Instant> {
-        self.state.borrow().viewers.get(id)?.alive
+        let state = self.state.borrow();
+        let viewer = state.viewers.get(id)?;
+        match viewer.way {
+            Way::Tcp { outlet } if viewer.phase == Phase::Playing => {
+                let outlet = state.outlets.get(outlet)?;
+                if outlet.blocked {
+                    viewer.alive
+                } else {
+                    Some(self.host.now())
+                }
+            }
+            _ => viewer.alive,
+        }
     }
 }
 
 impl FromViewer {
     fn event(&self, arrival: Utc) -> event::ReceiverReport {
         let block = &self.block;
-        let jitter = MediaTime::from_ticks(i64::from(block.jitter_ticks), self.clock_rate_hz.max(1));
+        let jitter =
+            MediaTime::from_ticks(i64::from(block.jitter_ticks), self.clock_rate_hz.max(1));
         event::ReceiverReport {
             viewer: self.viewer,
             track: self.track,
@@ -116,13 +142,7 @@ impl FromViewer {
 
 /// A sender report of one track, with a good-bye if it is the last. Absent before the first
 /// frame: there is no time to report.
-fn report(
-    viewer: &Viewer,
-    track: &TrackOut,
-    now: Instant,
-    utc: Utc,
-    last: bool,
-) -> Option<Bytes> {
+fn report(viewer: &Viewer, track: &TrackOut, now: Instant, utc: Utc, last: bool) -> Option<Bytes> {
     let clock = viewer.clock?;
     let mut packets = vec![
         Packet::SenderReport(rtcp::SenderReport {
@@ -136,7 +156,10 @@ fn report(
         Packet::SourceDescription(SourceDescription::cname(track.ssrc, CNAME)),
     ];
     if last {
-        packets.push(Packet::Goodbye(Goodbye { sources: vec![track.ssrc], reason: None }));
+        packets.push(Packet::Goodbye(Goodbye {
+            sources: vec![track.ssrc],
+            reason: None,
+        }));
     }
     let mut out = BytesMut::new();
     rtcp::compound(&packets, &mut out).ok()?;

@@ -8,7 +8,10 @@ pub(crate) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab { places: Vec::new(), free: Vec::new() }
+        Slab {
+            places: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
@@ -47,7 +50,10 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.places.iter().enumerate().filter_map(|(place, value)| Some((place, value.as_ref()?)))
+        self.places
+            .iter()
+            .enumerate()
+            .filter_map(|(place, value)| Some((place, value.as_ref()?)))
     }
 
     /// The places in use.

@@ -111,7 +111,9 @@ impl State {
 
     /// A stream has brought something.
     pub(crate) fn advance_feed(&mut self, id: usize, now: Instant) {
-        let Some(feed) = self.feeds.get_mut(id) else { return };
+        let Some(feed) = self.feeds.get_mut(id) else {
+            return;
+        };
         match feed.advance(now) {
             Step::Nothing => {}
             Step::Wait(due) => {
@@ -130,7 +132,9 @@ impl State {
 
     /// A socket that was full has room.
     pub(crate) fn outlet_writable(&mut self, id: usize) {
-        let Some(outlet) = self.outlets.get_mut(id) else { return };
+        let Some(outlet) = self.outlets.get_mut(id) else {
+            return;
+        };
         outlet.blocked = false;
         match outlet.viewer {
             Some(viewer) => self.queue(viewer),
@@ -156,15 +160,13 @@ impl State {
     }
 
     /// The frame up to which a viewer may be sent to; `None` if nothing can be sent to it now.
-    fn look_at(
-        &mut self,
-        id: usize,
-        now: Instant,
-        wishes: &mut Wishes,
-    ) -> Option<u64> {
+    fn look_at(&mut self, id: usize, now: Instant, wishes: &mut Wishes) -> Option<u64> {
         let viewer = self.viewers.get(id)?;
         if let Way::Tcp { outlet } = viewer.way
-            && self.outlets.get(outlet).is_none_or(|outlet| outlet.blocked || outlet.failed)
+            && self
+                .outlets
+                .get(outlet)
+                .is_none_or(|outlet| outlet.blocked || outlet.failed)
         {
             return None;
         }
@@ -195,27 +197,41 @@ impl State {
     /// Starts a viewer of a live stream, if there is a frame to start it at.
     fn begin_live(&mut self, id: usize, from: u64, now: Instant) -> Option<()> {
         let viewer = self.viewers.get_mut(id)?;
-        let Source::Live { feed } = viewer.source else { return None };
+        let Source::Live { feed } = viewer.source else {
+            return None;
+        };
         let window = &self.feeds.get(feed)?.window;
         let start = window.newest_start().filter(|start| *start >= from)?;
         let slot = window.get(start)?;
-        viewer.cursor = Cursor { slot: start, piece: 0 };
+        viewer.cursor = Cursor {
+            slot: start,
+            piece: 0,
+        };
         viewer.phase = Phase::Playing;
         viewer.clock = window.clock;
         viewer.report_due = Some(now);
         viewer.rate_mark = (now, viewer.sent.wire_bytes);
         let behind = window.head() - start > 1;
-        viewer.pace = (behind && viewer.way == Way::Udp)
-            .then_some(Pace { at: now, dts: slot.dts, speed: super::JOIN_SPEED });
+        viewer.pace = (behind && viewer.way == Way::Udp).then_some(Pace {
+            at: now,
+            dts: slot.dts,
+            speed: super::JOIN_SPEED,
+        });
         Some(())
     }
 
     /// Moves a viewer of a live stream on that the ring has left behind, and ends its catching up
     /// once it has caught up.
     fn catch_up(&mut self, id: usize, now: Instant) {
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
-        let Source::Live { feed } = viewer.source else { return };
-        let Some(feed) = self.feeds.get(feed) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
+        let Source::Live { feed } = viewer.source else {
+            return;
+        };
+        let Some(feed) = self.feeds.get(feed) else {
+            return;
+        };
         let window = &feed.window;
         if viewer.cursor.slot >= window.head() {
             viewer.pace = None;
@@ -223,20 +239,29 @@ impl State {
         if viewer.cursor.slot >= window.base() {
             return;
         }
-        let Some((start, slot)) = window.newest_start().and_then(|n| Some((n, window.get(n)?)))
+        let Some((start, slot)) = window
+            .newest_start()
+            .and_then(|n| Some((n, window.get(n)?)))
         else {
-            viewer.phase = Phase::Starting { from: window.head() };
+            viewer.phase = Phase::Starting {
+                from: window.head(),
+            };
             return;
         };
         let skipped = report::Skipped {
             frames: start - viewer.cursor.slot,
-            from: viewer.reached.map_or(slot.pts, |reached| reached - viewer.shift),
+            from: viewer
+                .reached
+                .map_or(slot.pts, |reached| reached - viewer.shift),
             to: slot.pts,
             stream_rate: window.bit_rate(),
             viewer_rate: viewer.bit_rate(now),
         };
         report::viewer_skipped(&self.records, now, viewer, &skipped);
-        viewer.cursor = Cursor { slot: start, piece: 0 };
+        viewer.cursor = Cursor {
+            slot: start,
+            piece: 0,
+        };
         viewer.rate_mark = (now, viewer.sent.wire_bytes);
         if let Some(tally) = self.tallies.get_mut(viewer.tally) {
             tally.skips += 1;
@@ -246,10 +271,18 @@ impl State {
     /// Starts the clock of a movie's viewer once its first frame is there, lets go of what it has
     /// passed, and asks for what comes next.
     fn begin_movie(&mut self, id: usize, now: Instant, wishes: &mut Wishes) {
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
         let (cursor, is_paced) = (viewer.cursor, viewer.pace.is_some());
-        let Source::Movie(source) = &mut viewer.source else { return };
-        while source.chunks.front().is_some_and(|chunk| chunk.end() <= cursor.slot) {
+        let Source::Movie(source) = &mut viewer.source else {
+            return;
+        };
+        while source
+            .chunks
+            .front()
+            .is_some_and(|chunk| chunk.end() <= cursor.slot)
+        {
             source.chunks.pop_front();
         }
         if source.wants_more() {
@@ -257,7 +290,11 @@ impl State {
         }
         if !is_paced && let Some(slot) = source.get(cursor.slot) {
             let (dts, pts) = (slot.dts, slot.pts);
-            viewer.pace = Some(Pace { at: now, dts, speed: 1 });
+            viewer.pace = Some(Pace {
+                at: now,
+                dts,
+                speed: 1,
+            });
             viewer.clock = Some(StreamClock { at: now, pts });
             viewer.report_due = Some(now);
             viewer.rate_mark = (now, viewer.sent.wire_bytes);
@@ -266,10 +303,16 @@ impl State {
 
     /// The first frame that a viewer is not to be sent yet.
     fn until(&self, id: usize, now: Instant) -> u64 {
-        let Some(viewer) = self.viewers.get(id) else { return 0 };
+        let Some(viewer) = self.viewers.get(id) else {
+            return 0;
+        };
         let end = self.end(viewer);
         let Some(pace) = viewer.pace else {
-            return if matches!(viewer.source, Source::Live { .. }) { end } else { 0 };
+            return if matches!(viewer.source, Source::Live { .. }) {
+                end
+            } else {
+                0
+            };
         };
         let mut until = viewer.cursor.slot;
         while until < end
@@ -291,7 +334,9 @@ impl State {
 
     /// After a round: sets the viewer's timer. Says whether it has got everything.
     pub(crate) fn settle(&mut self, id: usize, now: Instant) -> bool {
-        let Some(viewer) = self.viewers.get(id) else { return false };
+        let Some(viewer) = self.viewers.get(id) else {
+            return false;
+        };
         if viewer.phase != Phase::Playing {
             self.set_timer(id, None);
             return false;
@@ -332,12 +377,17 @@ impl State {
             .map_while(|number| viewer.slot(&self.feeds, number))
             .map(|slot| (pace.due(slot.dts), slot.picture))
             .take_while(|(due, _)| *due <= latest);
-        let picture = coming.filter(|(_, picture)| *picture).map(|(due, _)| due).next();
+        let picture = coming
+            .filter(|(_, picture)| *picture)
+            .map(|(due, _)| due)
+            .next();
         Some(picture.unwrap_or(latest))
     }
 
     fn set_timer(&mut self, id: usize, due: Option<Instant>) {
-        let Some(viewer) = self.viewers.get_mut(id) else { return };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
         if viewer.due == due {
             return;
         }
@@ -376,7 +426,10 @@ impl State {
 
     /// The counts of a stream, made when there are none.
     pub(crate) fn tally(&mut self, stream: &Arc<str>) -> usize {
-        let there = self.tallies.iter().find(|(_, tally)| tally.stream == *stream);
+        let there = self
+            .tallies
+            .iter()
+            .find(|(_, tally)| tally.stream == *stream);
         let id = match there {
             Some((id, _)) => id,
             None => self.tallies.insert(Tally {
@@ -398,8 +451,13 @@ impl State {
     /// Writes one summary for each stream, and begins anew.
     pub(crate) fn summarise(&mut self, now: Instant, span_ns: u64) {
         for id in self.tallies.keys() {
-            let Some(tally) = self.tallies.get_mut(id) else { continue };
-            let feed = self.feeds.iter().find(|(_, feed)| *feed.live.name() == *tally.stream);
+            let Some(tally) = self.tallies.get_mut(id) else {
+                continue;
+            };
+            let feed = self
+                .feeds
+                .iter()
+                .find(|(_, feed)| *feed.live.name() == *tally.stream);
             let frames = feed.map(|(_, feed)| feed.frames());
             let second = event::StreamSecond {
                 stream: (&*tally.stream).into(),
@@ -423,6 +481,8 @@ impl State {
     /// The place on the stream's own time line that a viewer's next frame is shown at.
     pub(crate) fn place(&self, id: usize) -> Option<MediaTime> {
         let viewer = self.viewers.get(id)?;
-        viewer.slot(&self.feeds, viewer.cursor.slot).map(|slot| slot.pts)
+        viewer
+            .slot(&self.feeds, viewer.cursor.slot)
+            .map(|slot| slot.pts)
     }
 }

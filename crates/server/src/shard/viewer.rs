@@ -76,7 +76,9 @@ pub(crate) enum Phase {
     /// Set up or paused.
     Paused,
     /// Waits for a frame, with at least this number, that it can be started at.
-    Starting { from: u64 },
+    Starting {
+        from: u64,
+    },
     Playing,
     /// It has got everything.
     Finished,
@@ -101,6 +103,8 @@ pub(crate) struct MovieSource {
     pub(crate) fetch: Option<u64>,
     /// Where the range ends: the first frame that is not sent.
     pub(crate) end: u64,
+    /// Where it was last sent to.
+    pub(crate) begun_at: MediaTime,
 }
 
 /// The way to a viewer.
@@ -198,7 +202,8 @@ impl<'a> Message<'a> {
     /// Its own bytes on an interleaved connection.
     pub(crate) fn interleaved_header(&self) -> [u8; Header::INTERLEAVED_BYTES] {
         let mut out = [0; Header::INTERLEAVED_BYTES];
-        self.header.write_interleaved(self.channel, self.piece.len, &mut out);
+        self.header
+            .write_interleaved(self.channel, self.piece.len, &mut out);
         out
     }
 
@@ -213,8 +218,16 @@ impl<'a> Message<'a> {
         let header = self.interleaved_header();
         let own = Bytes::copy_from_slice(header.get(sent..).unwrap_or(&[]));
         let start = self.piece.start as usize;
-        let skip = sent.saturating_sub(header.len()).min(usize::from(self.piece.len));
-        [own, self.slot.wire.bytes.slice(start + skip..start + usize::from(self.piece.len))]
+        let skip = sent
+            .saturating_sub(header.len())
+            .min(usize::from(self.piece.len));
+        [
+            own,
+            self.slot
+                .wire
+                .bytes
+                .slice(start + skip..start + usize::from(self.piece.len)),
+        ]
     }
 }
 
@@ -254,14 +267,23 @@ impl<'a> Walk<'a> {
             octets: [0; TRACKS_MAX],
             end: None,
         };
-        Walk { viewer, feeds, until, found: None, reached }
+        Walk {
+            viewer,
+            feeds,
+            until,
+            found: None,
+            reached,
+        }
     }
 
     /// The packets of the frame under the cursor that are still to be sent, and where they go;
     /// frames of tracks that are not set up are passed over.
     pub(crate) fn rest_of_frame(&mut self) -> Option<(&'a [Piece], Target)> {
         let (slot, track) = self.frame()?;
-        Some((slot.wire.pieces.get(self.reached.cursor.piece..)?, track.rtp))
+        Some((
+            slot.wire.pieces.get(self.reached.cursor.piece..)?,
+            track.rtp,
+        ))
     }
 
     /// Whether there is another packet.
@@ -276,19 +298,31 @@ impl<'a> Walk<'a> {
                 if cursor.piece < slot.wire.pieces.len() {
                     return Some((slot, track));
                 }
-                *cursor = Cursor { slot: cursor.slot + 1, piece: 0 };
+                *cursor = Cursor {
+                    slot: cursor.slot + 1,
+                    piece: 0,
+                };
                 self.found = None;
             }
             if cursor.slot >= self.until {
                 return None;
             }
             let slot = self.viewer.slot(self.feeds, cursor.slot)?;
-            let track = self.viewer.tracks.get(usize::from(slot.track.0)).and_then(Option::as_ref);
+            let track = self
+                .viewer
+                .tracks
+                .get(usize::from(slot.track.0))
+                .and_then(Option::as_ref);
             match track {
                 Some(track) if cursor.piece < slot.wire.pieces.len() => {
                     self.found = Some((slot, track));
                 }
-                _ => *cursor = Cursor { slot: cursor.slot + 1, piece: 0 },
+                _ => {
+                    *cursor = Cursor {
+                        slot: cursor.slot + 1,
+                        piece: 0,
+                    }
+                }
             }
         }
     }
@@ -312,7 +346,12 @@ impl<'a> Walk<'a> {
         reached.packets[index] += 1;
         reached.octets[index] += u32::from(piece.len);
         reached.end = Some(reached.end.map_or(slot.end, |end| end.max(slot.end)));
-        Some(Message { channel: track.rtp.channel(), header, slot, piece })
+        Some(Message {
+            channel: track.rtp.channel(),
+            header,
+            slot,
+            piece,
+        })
     }
 
     /// Where it has come to; counts begin anew.
@@ -353,7 +392,10 @@ impl Viewer {
 
     /// The synchronisation source of a track.
     pub(crate) fn ssrc(&self, track: u8) -> Option<Ssrc> {
-        self.tracks.get(usize::from(track))?.as_ref().map(|track| track.ssrc)
+        self.tracks
+            .get(usize::from(track))?
+            .as_ref()
+            .map(|track| track.ssrc)
     }
 
     /// Bits a second that it took since it began or was last moved on.
@@ -372,7 +414,10 @@ impl MovieSource {
 
     /// Whether another chunk is needed: the one under the cursor, and the one behind it.
     pub(crate) fn wants_more(&self) -> bool {
-        let reached_end = self.chunks.back().is_some_and(|chunk| chunk.end() >= self.end);
+        let reached_end = self
+            .chunks
+            .back()
+            .is_some_and(|chunk| chunk.end() >= self.end);
         self.fetch.is_none()
             && self.chunks.len() < CHUNKS_HELD_MAX
             && self.next_chunk < self.movie.chunks()

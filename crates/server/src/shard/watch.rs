@@ -10,9 +10,7 @@ use weir_record::event;
 
 use super::feed::Feed;
 use super::state::State;
-use super::viewer::{
-    Cursor, MovieSource, Phase, Sent, Source, Target, TrackOut, Viewer, Way,
-};
+use super::viewer::{Cursor, MovieSource, Phase, Sent, Source, Target, TrackOut, Viewer, Way};
 use super::{KEY_FEED, KEY_WAKE, Shard};
 use crate::hub::Stream;
 use crate::live::Live;
@@ -71,16 +69,25 @@ impl Shard {
     pub(crate) fn add_viewer(&self, setup: Setup) -> usize {
         let now = self.host.now();
         let number = self.context.next_viewer();
-        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
+        let way = setup
+            .interleaved
+            .map_or(Way::Udp, |outlet| Way::Tcp { outlet });
         let mut state = self.state.borrow_mut();
         let source = match setup.stream {
-            Stream::Live(live) => {
-                Source::Live { feed: self.feed(&mut state, &live, way.packing()) }
-            }
+            Stream::Live(live) => Source::Live {
+                feed: self.feed(&mut state, &live, way.packing()),
+            },
             Stream::Movie(movie) => {
                 let end = movie.slots();
                 let chunks = Default::default();
-                Source::Movie(Box::new(MovieSource { movie, chunks, next_chunk: 0, fetch: None, end }))
+                Source::Movie(Box::new(MovieSource {
+                    movie,
+                    chunks,
+                    next_chunk: 0,
+                    fetch: None,
+                    end,
+                    begun_at: MediaTime::ZERO,
+                }))
             }
         };
         let tally = state.tally(&setup.name);
@@ -90,7 +97,11 @@ impl Shard {
             peer: setup.peer,
             source,
             way,
-            tracks: setup.tracks.into_iter().map(|track| track.map(track_out)).collect(),
+            tracks: setup
+                .tracks
+                .into_iter()
+                .map(|track| track.map(track_out))
+                .collect(),
             phase: Phase::Paused,
             cursor: Cursor::default(),
             pace: None,
@@ -107,7 +118,12 @@ impl Shard {
             alive: None,
             tally,
         };
-        report::viewer_joined(&self.context.records, now, &viewer, setup.user_agent.as_deref());
+        report::viewer_joined(
+            &self.context.records,
+            now,
+            &viewer,
+            setup.user_agent.as_deref(),
+        );
         let id = state.viewers.insert(viewer);
         state.attach(id);
         id
@@ -115,7 +131,11 @@ impl Shard {
 
     /// The number of a viewer in the records.
     pub(crate) fn viewer_number(&self, id: usize) -> Option<u64> {
-        self.state.borrow().viewers.get(id).map(|viewer| viewer.number)
+        self.state
+            .borrow()
+            .viewers
+            .get(id)
+            .map(|viewer| viewer.number)
     }
 
     /// Plays. `to` is where a movie's range ends, if not at its end.
@@ -125,14 +145,21 @@ impl Shard {
         let begun = match state.viewers.get(id).map(|viewer| &viewer.source) {
             Some(Source::Live { .. }) => state.play_live(id, self.context.settings.start, now),
             Some(Source::Movie(_)) => state.play_movie(id, from, to),
-            None => Begun { from: None, to: None, tracks: Vec::new() },
+            None => Begun {
+                from: None,
+                to: None,
+                tracks: Vec::new(),
+            },
         };
         report::viewer_playing(&self.context.records, now, state.viewers.get(id), &begun);
         state.queue(id);
-        let fetch = state.viewers.get(id).is_some_and(|viewer| match &viewer.source {
-            Source::Movie(source) => source.wants_more(),
-            Source::Live { .. } => false,
-        });
+        let fetch = state
+            .viewers
+            .get(id)
+            .is_some_and(|viewer| match &viewer.source {
+                Source::Movie(source) => source.wants_more(),
+                Source::Live { .. } => false,
+            });
         drop(state);
         if fetch {
             self.fetch(id);
@@ -152,20 +179,32 @@ impl Shard {
         }
         viewer.report_due = None;
         let is_movie = matches!(viewer.source, Source::Movie(_));
-        let position_ns = place.filter(|_| is_movie).map(|place| place.as_nanos().max(0) as u64);
-        let paused = event::ViewerPaused { viewer: viewer.number, position_ns };
+        let position_ns = place
+            .filter(|_| is_movie)
+            .map(|place| place.as_nanos().max(0) as u64);
+        let paused = event::ViewerPaused {
+            viewer: viewer.number,
+            position_ns,
+        };
         self.context.records.emit(now, paused);
         place
     }
 
     /// Takes a viewer out, with a last report and a good-bye.
     pub(crate) fn remove_viewer(&self, id: usize, reason: &str) {
-        let finished = self.state.borrow().viewers.get(id).map(|v| v.phase == Phase::Finished);
+        let finished = self
+            .state
+            .borrow()
+            .viewers
+            .get(id)
+            .map(|v| v.phase == Phase::Finished);
         if finished == Some(false) {
             self.send_report(id, true);
         }
         let mut state = self.state.borrow_mut();
-        let Some(viewer) = state.remove_viewer(id) else { return };
+        let Some(viewer) = state.remove_viewer(id) else {
+            return;
+        };
         report::viewer_left(&self.context.records, self.host.now(), &viewer, reason);
         if let Source::Live { feed } = viewer.source {
             self.leave_feed(&mut state, feed);
@@ -175,21 +214,32 @@ impl Shard {
     /// Fetches the next stretch of a viewer's movie.
     pub(super) fn fetch(self: &Rc<Self>, id: usize) {
         let mut state = self.state.borrow_mut();
-        let Some(viewer) = state.viewers.get_mut(id) else { return };
+        let Some(viewer) = state.viewers.get_mut(id) else {
+            return;
+        };
         let (number, packing) = (viewer.number, viewer.packing());
-        let Source::Movie(source) = &mut viewer.source else { return };
+        let Source::Movie(source) = &mut viewer.source else {
+            return;
+        };
         let ticket = self.context.next_ticket();
         source.fetch = Some(ticket);
         let (movie, chunk) = (Arc::clone(&source.movie), source.next_chunk);
         drop(state);
         let shard = Rc::clone(self);
         self.host.spawn(async move {
-            let chunk = shard.context.hub.cache.get(&shard.host, &movie, chunk, packing).await;
+            let chunk = shard
+                .context
+                .hub
+                .cache
+                .get(&shard.host, &movie, chunk, packing)
+                .await;
             let mut state = shard.state.borrow_mut();
             let Some(viewer) = state.viewers.get_mut(id).filter(|v| v.number == number) else {
                 return;
             };
-            let Source::Movie(source) = &mut viewer.source else { return };
+            let Source::Movie(source) = &mut viewer.source else {
+                return;
+            };
             if source.fetch != Some(ticket) {
                 return;
             }
@@ -218,11 +268,16 @@ impl Shard {
             return id;
         }
         let bell = &self.mailbox.bell;
-        state.feeds.insert_with(|id| Feed::new(live, packing, bell, KEY_FEED | id as u64))
+        state
+            .feeds
+            .insert_with(|id| Feed::new(live, packing, bell, KEY_FEED | id as u64))
     }
 
     fn leave_feed(&self, state: &mut State, id: usize) {
-        if state.feeds.get(id).is_some_and(|feed| feed.viewers.is_empty())
+        if state
+            .feeds
+            .get(id)
+            .is_some_and(|feed| feed.viewers.is_empty())
             && let Some(feed) = state.feeds.remove(id)
         {
             let ring = feed.live.ring(feed.packing);
@@ -234,7 +289,9 @@ impl Shard {
 impl State {
     /// Makes a new viewer known to its feed and to its outlet.
     fn attach(&mut self, id: usize) {
-        let Some(viewer) = self.viewers.get(id) else { return };
+        let Some(viewer) = self.viewers.get(id) else {
+            return;
+        };
         let (way, feed) = match viewer.source {
             Source::Live { feed } => (viewer.way, Some(feed)),
             Source::Movie(_) => (viewer.way, None),
@@ -250,9 +307,15 @@ impl State {
     }
 
     fn play_live(&mut self, id: usize, start: Start, now: weir_time::Instant) -> Begun {
-        let Some(viewer) = self.viewers.get_mut(id) else { return Begun::nothing() };
-        let Source::Live { feed } = viewer.source else { return Begun::nothing() };
-        let Some(feed) = self.feeds.get(feed) else { return Begun::nothing() };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return Begun::nothing();
+        };
+        let Source::Live { feed } = viewer.source else {
+            return Begun::nothing();
+        };
+        let Some(feed) = self.feeds.get(feed) else {
+            return Begun::nothing();
+        };
         let window = &feed.window;
         if viewer.phase == Phase::Playing {
             return viewer.begun(None, None, MediaTime::ZERO);
@@ -272,10 +335,17 @@ impl State {
 
     fn play_movie(&mut self, id: usize, from: From, to: Option<MediaTime>) -> Begun {
         let here = self.place(id);
-        let Some(viewer) = self.viewers.get_mut(id) else { return Begun::nothing() };
-        let Source::Movie(source) = &mut viewer.source else { return Begun::nothing() };
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return Begun::nothing();
+        };
+        let Source::Movie(source) = &mut viewer.source else {
+            return Begun::nothing();
+        };
         let movie = Arc::clone(&source.movie);
-        let is_fresh = viewer.reached.is_none() && viewer.phase == Phase::Paused;
+        let is_fresh = source.next_chunk == 0 && source.chunks.is_empty();
+        let is_inside = viewer.cursor.slot < source.end;
+        // Before its first frame is there, it is where it was sent to.
+        let here = here.or((!is_fresh && is_inside).then_some(source.begun_at));
         let place = match (from, here) {
             (From::Here, Some(place)) if !is_fresh => {
                 if viewer.phase == Phase::Paused {
@@ -286,7 +356,9 @@ impl State {
             (From::Here | From::Now, _) => viewer.jump(&movie, MediaTime::ZERO),
             (From::Place(at), _) => viewer.jump(&movie, at),
         };
-        if let (Source::Movie(source), true) = (&mut viewer.source, to.is_some() || from != From::Here) {
+        if let (Source::Movie(source), true) =
+            (&mut viewer.source, to.is_some() || from != From::Here)
+        {
             source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
         }
         viewer.phase = Phase::Playing;
@@ -304,6 +376,7 @@ impl Viewer {
         if let Source::Movie(source) = &mut self.source {
             source.chunks.clear();
             source.fetch = None;
+            source.begun_at = place;
             source.next_chunk = movie.chunk_of(slot).unwrap_or(movie.chunks());
         }
         self.continue_at(place);
@@ -328,13 +401,21 @@ impl Viewer {
             let track = track.as_ref()?;
             Some((u8::try_from(number).ok()?, track.seq, track.time_at(place)))
         });
-        Begun { from, to, tracks: tracks.collect() }
+        Begun {
+            from,
+            to,
+            tracks: tracks.collect(),
+        }
     }
 }
 
 impl Begun {
     fn nothing() -> Self {
-        Begun { from: None, to: None, tracks: Vec::new() }
+        Begun {
+            from: None,
+            to: None,
+            tracks: Vec::new(),
+        }
     }
 }
 

@@ -23,10 +23,15 @@ impl LiveFile {
     /// # Errors
     /// When the movie cannot be read, or the name is taken.
     pub async fn open(host: &Host, hub: &Arc<Hub>, name: &str, path: &Path) -> Result<Self, Error> {
-        let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
+        let file = host
+            .open(path)
+            .await
+            .map_err(|error| Error::open(path, error))?;
         let movie = Arc::new(Movie::open(host, name, path, file).await?);
         if movie.duration() <= MediaTime::ZERO {
-            return Err(Error::Empty { path: PathBuf::from(path) });
+            return Err(Error::Empty {
+                path: PathBuf::from(path),
+            });
         }
         let publisher = hub.publish(name, movie.tracks().to_vec())?;
         Ok(LiveFile { movie, publisher })

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use weir_net::{DetachedTcp, Either, TcpOptions, TcpStream, select, timeout};
+use weir_proto::rtsp::Status;
 use weir_proto::rtsp::server::{
     Client, Config, Connection, EndReason, Event, Input, Output, Refusal, SessionId,
 };
-use weir_proto::rtsp::Status;
 use weir_record::event;
 use weir_time::Instant;
 
@@ -72,7 +72,14 @@ impl Control {
         let seed = shard.host.random_u64();
         let machine = Connection::new(config, peer.ip(), seed, shard.host.now());
         let shard = Rc::clone(shard);
-        Control { shard, stream, outlet, peer, machine, sessions: BTreeMap::new() }
+        Control {
+            shard,
+            stream,
+            outlet,
+            peer,
+            machine,
+            sessions: BTreeMap::new(),
+        }
     }
 
     async fn run(mut self) {
@@ -82,7 +89,10 @@ impl Control {
         self.shard.close(self.outlet);
         let flushed = async {
             while !self.shard.is_flushed(self.outlet) {
-                self.shard.host.sleep(std::time::Duration::from_millis(5)).await;
+                self.shard
+                    .host
+                    .sleep(std::time::Duration::from_millis(5))
+                    .await;
             }
         };
         let _ = timeout(&self.shard.host, CLOSE_LIMIT, flushed).await;
@@ -102,7 +112,12 @@ impl Control {
                     }
                 }
                 Output::Event(event) => self.answer(event).await,
-                Output::Interleaved { session, track, channel, data } => {
+                Output::Interleaved {
+                    session,
+                    track,
+                    channel,
+                    data,
+                } => {
                     if let Some(session) = self.sessions.get(&session) {
                         session.interleaved(&self.shard, track, channel, &data);
                     }
@@ -118,10 +133,13 @@ impl Control {
         let host = self.shard.host.clone();
         let machine = &mut self.machine;
         let read = self.stream.read_with(&self.shard.scratch, |data| {
-            machine.handle(host.now(), match data {
-                [] => Input::Closed,
-                data => Input::Bytes(data),
-            });
+            machine.handle(
+                host.now(),
+                match data {
+                    [] => Input::Closed,
+                    data => Input::Bytes(data),
+                },
+            );
         });
         let failed = match at {
             None => read.await.is_err(),
@@ -146,12 +164,26 @@ impl Control {
     async fn answer(&mut self, event: Event) {
         // An answer to a question that the machine has dropped meanwhile concerns nobody.
         let _ = match event {
-            Event::Describe { token, control, client } => {
+            Event::Describe {
+                token,
+                control,
+                client,
+            } => {
                 let answer = self.describe(&control.stream, control.query, &client).await;
                 self.machine.describe(token, answer)
             }
-            Event::Setup { token, session, control, offered, client, .. } => {
-                let answer = match self.find(Action::Play, &control.stream, control.query, &client).await {
+            Event::Setup {
+                token,
+                session,
+                control,
+                offered,
+                client,
+                ..
+            } => {
+                let answer = match self
+                    .find(Action::Play, &control.stream, control.query, &client)
+                    .await
+                {
                     Ok(stream) => {
                         let name = control.stream.as_str();
                         let session = self.sessions.entry(session).or_insert_with(|| {
@@ -163,7 +195,13 @@ impl Control {
                 };
                 self.machine.setup(token, answer)
             }
-            Event::Play { token, session, range, scale, .. } => {
+            Event::Play {
+                token,
+                session,
+                range,
+                scale,
+                ..
+            } => {
                 let answer = match self.sessions.get_mut(&session) {
                     Some(session) => session.play(&self.shard, range.as_ref(), scale),
                     None => Err(unknown_session()),
@@ -177,7 +215,12 @@ impl Control {
                 };
                 self.machine.pause(token, answer)
             }
-            Event::Teardown { token, session, end, .. } => {
+            Event::Teardown {
+                token,
+                session,
+                end,
+                ..
+            } => {
                 if end && let Some(session) = self.sessions.remove(&session) {
                     session.end(&self.shard, "teardown");
                 }
@@ -185,14 +228,21 @@ impl Control {
             }
             Event::Ended { session, reason } => {
                 if let Some(session) = self.sessions.remove(&session) {
-                    session.end(&self.shard, match reason {
-                        EndReason::ConnectionClosed => "closed",
-                        EndReason::TimedOut => "timeout",
-                    });
+                    session.end(
+                        &self.shard,
+                        match reason {
+                            EndReason::ConnectionClosed => "closed",
+                            EndReason::TimedOut => "timeout",
+                        },
+                    );
                 }
                 Ok(())
             }
-            Event::Refused { method, status, detail } => {
+            Event::Refused {
+                method,
+                status,
+                detail,
+            } => {
                 let method = method.map(|method| method.to_string()).unwrap_or_default();
                 self.log_refusal(&method, "", &format!("{status} {detail}"));
                 Ok(())
@@ -222,7 +272,10 @@ impl Control {
         client: &Client,
     ) -> Result<Stream, Refusal> {
         let hub = &self.shard.context.hub;
-        let credentials = Credentials { authorization: client.authorization.clone(), query };
+        let credentials = Credentials {
+            authorization: client.authorization.clone(),
+            query,
+        };
         if let Err(denied) = hub.authorize(action, name, &credentials, self.peer.ip()) {
             return Err(self.refuse_access(&denied));
         }
@@ -248,7 +301,10 @@ impl Control {
             path: path.into(),
             why: why.into(),
         };
-        self.shard.context.records.emit(self.shard.host.now(), refused);
+        self.shard
+            .context
+            .records
+            .emit(self.shard.host.now(), refused);
     }
 }
 

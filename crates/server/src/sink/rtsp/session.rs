@@ -37,7 +37,15 @@ impl Session {
         user_agent: Option<String>,
     ) -> Self {
         let tracks = vec![None; stream.tracks().len()];
-        Session { stream, name: name.into(), peer, outlet, user_agent, tracks, viewer: None }
+        Session {
+            stream,
+            name: name.into(),
+            peer,
+            outlet,
+            user_agent,
+            tracks,
+            viewer: None,
+        }
     }
 
     /// SETUP of one track.
@@ -50,7 +58,10 @@ impl Session {
     ) -> Result<Chosen, Refusal> {
         if *name != *self.name {
             let detail = format!("the session is one of {:?}", self.name);
-            return Err(Refusal::new(Status::AGGREGATE_OPERATION_NOT_ALLOWED, detail));
+            return Err(Refusal::new(
+                Status::AGGREGATE_OPERATION_NOT_ALLOWED,
+                detail,
+            ));
         }
         if self.viewer.is_some() {
             let detail = "tracks are set up before the first PLAY";
@@ -59,13 +70,23 @@ impl Session {
         let number = match (track, self.tracks.len()) {
             (Some(track), _) => track,
             (None, 1) => 0,
-            (None, _) => return Err(Refusal::new(
-                Status::AGGREGATE_OPERATION_NOT_ALLOWED,
-                "each track is set up for itself",
-            )),
+            (None, _) => {
+                return Err(Refusal::new(
+                    Status::AGGREGATE_OPERATION_NOT_ALLOWED,
+                    "each track is set up for itself",
+                ));
+            }
         };
-        let Some(codec) = self.stream.tracks().get(usize::from(number)).map(|t| &t.codec) else {
-            return Err(Refusal::new(Status::NOT_FOUND, format!("there is no track {number}")));
+        let Some(codec) = self
+            .stream
+            .tracks()
+            .get(usize::from(number))
+            .map(|t| &t.codec)
+        else {
+            return Err(Refusal::new(
+                Status::NOT_FOUND,
+                format!("there is no track {number}"),
+            ));
         };
         let clock_rate_hz = clock_rate_hz(codec)
             .map_err(|error| Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, error.to_string()))?;
@@ -82,7 +103,13 @@ impl Session {
             rtp,
             rtcp,
         });
-        Ok(Chosen { track: number, transport: Transport { ssrc: Some(ssrc.0), ..transport } })
+        Ok(Chosen {
+            track: number,
+            transport: Transport {
+                ssrc: Some(ssrc.0),
+                ..transport
+            },
+        })
     }
 
     /// The first transport offered that can be had, and where the track's packets go by it.
@@ -96,7 +123,10 @@ impl Session {
         let others = others.filter(|(track, _)| *track != usize::from(number));
         let other = others.filter_map(|(_, track)| track.as_ref()).next();
         let ports = shard.context.rtp_ports;
-        let server_port = Some(PortPair { rtp: ports.0, rtcp: Some(ports.1) });
+        let server_port = Some(PortPair {
+            rtp: ports.0,
+            rtcp: Some(ports.1),
+        });
         for transport in offered {
             let targets = targets(&transport, self.peer);
             let Some((rtp, rtcp)) = targets else { continue };
@@ -106,9 +136,17 @@ impl Session {
             });
             match (fits, rtp) {
                 (false, _) => {}
+                (true, Target::Address(_)) if !shard.has_udp() => {}
                 (true, Target::Channel(_)) => return Ok((transport, rtp, rtcp)),
                 (true, Target::Address(_)) => {
-                    return Ok((Transport { server_port, ..transport }, rtp, rtcp));
+                    return Ok((
+                        Transport {
+                            server_port,
+                            ..transport
+                        },
+                        rtp,
+                        rtcp,
+                    ));
                 }
             }
         }
@@ -151,7 +189,9 @@ impl Session {
                 return Err(Refusal::new(Status::INVALID_RANGE, detail));
             }
         };
-        let Stream::Movie(movie) = &self.stream else { return Ok((From::Now, None)) };
+        let Stream::Movie(movie) = &self.stream else {
+            return Ok((From::Now, None));
+        };
         let length = movie.duration();
         match (start, end) {
             (Some(Npt::At(at)), end) if MediaTime::from(at) < length || at.is_zero() => {
@@ -171,7 +211,10 @@ impl Session {
 
     fn begin(&mut self, shard: &Rc<Shard>) -> usize {
         let tracks = self.tracks.clone();
-        let interleaved = tracks.iter().flatten().any(|t| matches!(t.rtp, Target::Channel(_)));
+        let interleaved = tracks
+            .iter()
+            .flatten()
+            .any(|t| matches!(t.rtp, Target::Channel(_)));
         let viewer = shard.add_viewer(Setup {
             stream: self.stream.clone(),
             name: Arc::clone(&self.name),
@@ -184,7 +227,14 @@ impl Session {
         if let Some(number) = shard.viewer_number(viewer) {
             for from in self.rtcp_addresses() {
                 let mailbox = shard.mailbox.clone();
-                shard.context.add_route(from, Route { mailbox, viewer, number });
+                shard.context.add_route(
+                    from,
+                    Route {
+                        mailbox,
+                        viewer,
+                        number,
+                    },
+                );
             }
         }
         viewer
@@ -224,10 +274,12 @@ impl Session {
 
     fn rtcp_addresses(&self) -> Vec<SocketAddr> {
         let targets = self.tracks.iter().flatten().map(|track| track.rtcp);
-        targets.filter_map(|target| match target {
-            Target::Address(address) => Some(address),
-            Target::Channel(_) => None,
-        }).collect()
+        targets
+            .filter_map(|target| match target {
+                Target::Address(address) => Some(address),
+                Target::Channel(_) => None,
+            })
+            .collect()
     }
 }
 
@@ -236,7 +288,10 @@ fn targets(transport: &Transport, peer: SocketAddr) -> Option<(Target, Target)> 
     match transport.lower {
         Lower::Tcp => {
             let channels = transport.interleaved?;
-            Some((Target::Channel(channels.rtp), Target::Channel(channels.rtcp_channel()?)))
+            Some((
+                Target::Channel(channels.rtp),
+                Target::Channel(channels.rtcp_channel()?),
+            ))
         }
         Lower::Udp => {
             let ports = transport.client_port?;
