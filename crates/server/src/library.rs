@@ -38,6 +38,16 @@ const FILES_MAX: usize = 100_000;
 /// How long a listing is used before the folders are looked through again.
 const LISTING_AGE_MAX: Duration = Duration::from_secs(2);
 
+impl Listing {
+    /// Another name of the same file, if it has one: what is left when a live stream has taken
+    /// the first.
+    pub fn other_name(&self, name: &str) -> Option<&str> {
+        let path = self.by_name.get(name)?;
+        let mut names = self.by_name.iter();
+        names.find_map(|(other, at)| (at == path && other != name).then_some(other.as_str()))
+    }
+}
+
 impl Library {
     /// A library of these files and folders.
     pub fn new(roots: Vec<PathBuf>) -> Self {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use weir_net::{Host, os};
+use weir_player::{Recorder, header};
 use weir_proto::rtsp::url::encode_path;
 use weir_record::{Role, Sink};
 use weir_server::{Hub, Library, LiveFile, Server, Settings, Start};
 
 use crate::config::{self, Config};
 use crate::log;
-use crate::records::{RecordLevel, Recording};
+use crate::records::RecordLevel;
 
 /// Serve movies and live streams to any RTSP player.
 #[derive(clap::Args)]
@@ -73,6 +74,8 @@ Examples:
 
 /// How long viewers may take to get the last of what they were sent, at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// Records that may wait to be written.
+const RECORDS_MAX: usize = 65_536;
 const CACHE_MIB_DEFAULT: usize = 256;
 
 /// Runs the command.
@@ -146,18 +149,27 @@ impl Plan {
     }
 
     async fn serve(self, host: Host) -> anyhow::Result<()> {
-        let recording = match &self.record {
-            Some(path) => {
-                let level = self.record_level.into();
-                Some(Recording::start(&host, path, level, Role::Server, self.asked()).await?)
-            }
-            None => None,
+        let Some(path) = self.record.clone() else {
+            return self.serve_and_tell(&host, Sink::none()).await;
         };
-        let sink = recording.as_ref().map_or_else(Sink::none, Recording::sink);
+        let level = self.record_level.into();
+        let (sink, drain) = weir_record::queue(level, RECORDS_MAX);
+        let mut recorder = Recorder::new(drain);
+        let header = header(&host, Role::Server, self.asked());
+        let describe = || format!("cannot record to {}", path.display());
+        let made = recorder.write_to(&host, &path, &header, level).await;
+        made.with_context(describe)?;
+        let (served, written) = recorder.during(&host, self.serve_and_tell(&host, sink)).await;
+        served?;
+        written.with_context(|| format!("the records in {} are not whole", path.display()))
+    }
+
+    /// Serves until the program is asked to end.
+    async fn serve_and_tell(self, host: &Host, sink: Sink) -> anyhow::Result<()> {
         let hub = Hub::new(Library::new(self.movies.clone()), self.cache_bytes);
         for path in &self.live {
             let name = stream_name(path);
-            let live = LiveFile::open(&host, &hub, &name, path).await?;
+            let live = LiveFile::open(host, &hub, &name, path).await?;
             let runner = host.clone();
             host.spawn(async move {
                 let Err(error) = live.run(&runner).await;
@@ -167,22 +179,29 @@ impl Plan {
         // One movie that cannot be read is a mistake that is told at once; in a folder of many
         // it is told when somebody asks for it.
         for path in self.movies.iter().filter(|path| path.is_file()) {
-            hub.find(&host, &file_name(path)).await?;
+            hub.find(host, &file_name(path)).await?;
         }
-        let server = Server::start(&host, &hub, self.settings.clone(), sink)?;
-        let listing = hub.library().list(&host).await;
+        let server = Server::start(host, &hub, self.settings.clone(), sink)?;
+        let listing = hub.library().list(host).await;
         for warning in &listing.warnings {
             tracing::warn!("{warning}");
         }
-        self.print_banner(&hub, &server, &listing.names);
+        // A live stream wins over a movie of the same name, which keeps its full name.
+        let live = hub.live_names();
+        let movies: Vec<String> = listing
+            .names
+            .iter()
+            .filter_map(|name| match live.contains(name) {
+                true => listing.other_name(name).map(str::to_owned),
+                false => Some(name.clone()),
+            })
+            .collect();
+        self.print_banner(&hub, &server, &movies);
         host.shutdown_requested().await;
         if !self.json {
             log::say("weir: ending; viewers get a good-bye");
         }
-        server.drain(&host, DRAIN_LIMIT).await;
-        if let Some(recording) = recording {
-            recording.finish().await;
-        }
+        server.drain(host, DRAIN_LIMIT).await;
         Ok(())
     }
 
