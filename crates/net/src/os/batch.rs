@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use super::socket::RawAddress;
 use super::udp::{UDP_SEGMENT, UdpSocket};
+use super::uring::{SENDS_WORTH_IT, Uring};
 use super::{check, check_len};
 use crate::batch::{BatchStorage, Message, Sent, Target};
 use crate::tcp::StreamBody;
@@ -17,6 +18,7 @@ pub(crate) struct BatchScratch {
     addresses: Vec<RawAddress>,
     controls: Vec<Control>,
     split: Vec<libc::iovec>,
+    uring: Uring,
 }
 
 /// One control message: the segment size.
@@ -33,17 +35,7 @@ pub(crate) fn submit(storage: &mut BatchStorage) {
     let mut index = 0;
     while index < storage.messages.len() {
         index += match storage.messages[index].target {
-            Target::Tcp(stream) => {
-                // SAFETY: the batch keeps the stream and the slices borrowed until now.
-                let sent = unsafe {
-                    let StreamBody::Os(stream) = &(*stream).body else {
-                        unreachable!("a host of the system sends on sockets of the system")
-                    };
-                    stream.send(storage.slices_of(index), storage.messages[index].len)
-                };
-                storage.results.push(result(sent));
-                1
-            }
+            Target::Tcp(_) => submit_tcp(storage, index),
             Target::Udp { socket, .. } => {
                 // SAFETY: the batch keeps the socket borrowed until now.
                 let SocketBody::Os(socket) = (unsafe { &(*socket).body }) else {
@@ -53,6 +45,38 @@ pub(crate) fn submit(storage: &mut BatchStorage) {
             }
         };
     }
+}
+
+/// Sends the run of messages on connections from `from` on, or the first part of it; gives how
+/// many were sent.
+fn submit_tcp(storage: &mut BatchStorage, from: usize) -> usize {
+    let is_tcp = |message: &&Message| matches!(message.target, Target::Tcp(_));
+    let run = storage.messages[from..].iter().take_while(is_tcp).count();
+    if run >= SENDS_WORTH_IT {
+        let mut uring = std::mem::take(&mut storage.os.uring);
+        let sent = uring.get().map(|ring| ring.send(storage, from, run));
+        storage.os.uring = uring;
+        match sent {
+            Some(Ok(sent)) => return sent,
+            Some(Err(error)) => {
+                tracing::warn!("sends go one by one from here on: {error}");
+                storage.os.uring = Uring::Refused;
+            }
+            None => {}
+        }
+    }
+    let Target::Tcp(stream) = storage.messages[from].target else {
+        unreachable!("called for messages on connections alone")
+    };
+    // SAFETY: the batch keeps the stream and the slices borrowed until now.
+    let sent = unsafe {
+        let StreamBody::Os(stream) = &(*stream).body else {
+            unreachable!("a host of the system sends on sockets of the system")
+        };
+        stream.send(storage.slices_of(from), storage.messages[from].len)
+    };
+    storage.results.push(result(sent));
+    1
 }
 
 fn result(sent: io::Result<usize>) -> Sent {
@@ -89,7 +113,9 @@ fn submit_udp(storage: &mut BatchStorage, from: usize, socket: &UdpSocket) -> us
         }
         if storage.results.last() == Some(&Sent::Blocked) {
             // What follows goes through the same full queue: order is kept by stopping.
-            storage.results.extend(std::iter::repeat_n(Sent::Blocked, run - done));
+            storage
+                .results
+                .extend(std::iter::repeat_n(Sent::Blocked, run - done));
             break;
         }
     }

@@ -7,6 +7,7 @@ mod runtime;
 mod socket;
 mod tcp;
 mod udp;
+mod uring;
 
 pub(crate) use batch::{BatchScratch, submit};
 pub(crate) use runtime::{Remote, Thread};

@@ -296,7 +296,10 @@ impl Remote {
 /// Lets the program open as many files as the system allows: a viewer is one. Where that is
 /// refused, the old limit stays.
 fn raise_file_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the limit is valid for the calls to fill in and to read.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {

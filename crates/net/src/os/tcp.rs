@@ -216,6 +216,15 @@ impl TcpStream {
         Ok(sent)
     }
 
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Remembers that the socket took less than all.
+    pub(crate) fn note_full(&self) {
+        self.registration.note_full();
+    }
+
     pub(crate) async fn writable(&self) {
         poll_fn(|cx| self.registration.poll_writable(cx)).await;
     }

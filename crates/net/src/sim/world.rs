@@ -137,7 +137,12 @@ impl World {
 
     /// Datagrams that a host's full receive queues have dropped so far.
     pub fn datagrams_dropped(&self, host: &Host) -> u64 {
-        self.state.network.borrow_mut().node(node(host).id).udp.dropped()
+        self.state
+            .network
+            .borrow_mut()
+            .node(node(host).id)
+            .udp
+            .dropped()
     }
 
     /// Calls `watch` with every packet at the end of its way over a link, or at its loss.
