@@ -15,7 +15,7 @@ use weir_record::{ClockKind, Drain, Header, Level, Record, Role};
 use weir_time::Utc;
 
 /// Takes records out of their queue, writes those that are asked for to a file, and makes the
-/// summary of all.
+/// summary of all: of a player's, that is; a server's records give an empty one.
 pub struct Recorder {
     drain: Drain,
     file: Option<(File, Level)>,
@@ -113,17 +113,18 @@ impl Recorder {
         };
         let lines = Bytes::from(std::mem::take(&mut self.lines));
         if let Err(error) = file.append(host, lines).await {
+            tracing::error!("recording has stopped: {error}");
             self.failed = Some(error);
             self.file = None;
         }
     }
 }
 
-/// The first line of a player's file of records: the run, its clock and what was asked.
-pub fn header(host: &Host, asked: BTreeMap<String, serde_json::Value>) -> Header {
+/// The first line of a file of records: the run, its clock and what was asked.
+pub fn header(host: &Host, role: Role, asked: BTreeMap<String, serde_json::Value>) -> Header {
     let zero = host.utc().as_nanos().saturating_sub(host.now().as_nanos());
     let session = format!("{:016x}", host.random_u64());
-    let mut header = Header::new(session, Role::Player, Utc::from_nanos(zero));
+    let mut header = Header::new(session, role, Utc::from_nanos(zero));
     if host.is_virtual() {
         header.clock.kind = ClockKind::Virtual;
     }

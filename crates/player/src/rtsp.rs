@@ -74,7 +74,8 @@ impl Outcome {
     }
 }
 
-/// How long a stream whose end is near may be silent before it counts as over.
+/// How long a stream whose end is near, or of which a track has ended, may be silent before it
+/// counts as over.
 pub const SILENCE_AT_END_MAX: Duration = Duration::from_secs(2);
 /// How long any stream may be silent before it counts as failed.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -119,21 +120,21 @@ pub async fn play(
             break end;
         }
         let until = player.next_timeout();
-        let next = player.client.next(until);
-        let happened = match player.stage {
-            // Asked to end once more while it leaves: it leaves at once.
-            Stage::Over(_) => next.await,
-            _ => match select(shutdown.as_mut(), next).await {
-                Either::First(()) => {
-                    shutdown.set(host.shutdown_requested());
-                    player.stop();
-                    None
-                }
-                Either::Second(happened) => happened,
-            },
+        let woken = {
+            let next = pin!(player.client.next(until));
+            match player.stage {
+                // Asked to end once more while it leaves: it leaves at once.
+                Stage::Over(_) => Either::Second(next.await),
+                _ => select(shutdown.as_mut(), next).await,
+            }
         };
-        if let Some(happened) = happened {
-            player.take(&happened);
+        match woken {
+            Either::First(()) => {
+                shutdown.set(host.shutdown_requested());
+                player.stop();
+            }
+            Either::Second(Some(happened)) => player.take(&happened),
+            Either::Second(None) => {}
         }
     };
     player.finish(end).await
@@ -377,6 +378,8 @@ impl Player {
         } else if !self.measure.is_paused() && self.silent_until(playing_at) <= now {
             let end = match self.is_near_end(now) {
                 true => End::new(EndReason::EndOfStream),
+                // The good-bye of another track was lost.
+                false if self.measure.any_said_bye() => self.end_by_bye(now),
                 false => End::failed(self.nothing_came()),
             };
             self.stage = Stage::Draining {
@@ -425,7 +428,7 @@ impl Player {
     fn silent_until(&self, playing_at: Instant) -> Instant {
         let last = self.measure.last_packet().unwrap_or(playing_at);
         let at_end = last + SILENCE_AT_END_MAX;
-        match self.is_near_end(at_end) {
+        match self.is_near_end(at_end) || self.measure.any_said_bye() {
             true => at_end,
             false => last + SILENCE_MAX,
         }
@@ -433,13 +436,11 @@ impl Player {
 
     /// Whether the range's end has come, or must have by `now`.
     fn is_near_end(&self, now: Instant) -> bool {
-        let progress = self.measure.progress(now);
-        let Some(end) = progress.end else {
+        let Some(end) = self.measure.range_end() else {
             return false;
         };
-        let reached = progress
-            .position
-            .is_some_and(|at| at + NEAR_END.into() >= end);
+        let position = self.measure.position();
+        let reached = position.is_some_and(|at| at + NEAR_END.into() >= end);
         reached
             || self
                 .measure

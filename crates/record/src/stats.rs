@@ -15,7 +15,7 @@ use crate::{Event, Histogram, Record, Text};
 pub struct PlaySummary {
     /// What was played.
     pub url: Option<Text>,
-    /// How the media travelled.
+    /// How the media travelled, by the last try: a player may fall back from UDP to TCP.
     pub transport: Option<Text>,
     /// Why the run ended; `None` while it runs, and where the records stop before.
     pub ended: Option<EndReason>,
@@ -153,9 +153,10 @@ impl PlaySummaryBuilder {
         self.last = self.last.max(record.at);
         let so_far = &mut self.so_far;
         match &record.event {
-            Event::Connecting(event) if self.started.is_none() => {
-                self.started = Some(record.at);
-                so_far.url = Some(event.url.clone());
+            // A later one is another try: elsewhere, or by another transport.
+            Event::Connecting(event) => {
+                self.started.get_or_insert(record.at);
+                so_far.url.get_or_insert_with(|| event.url.clone());
                 so_far.transport = Some(event.transport.clone());
             }
             Event::Connected(event) => keep_first(&mut so_far.connect_ns, event.after_ns),
@@ -525,6 +526,17 @@ mod tests {
             (summary.tracks[0].basis, summary.tracks[0].lost),
             (Basis::Nothing, None)
         );
+    }
+
+    #[test]
+    fn a_later_try_tells_the_transport_and_the_first_one_the_start() {
+        let mut records = start();
+        let url = "rtsp://h/movie".into();
+        let transport = "tcp".into();
+        records.push(at(3_010, Connecting { url, transport }));
+        let summary = PlaySummary::from_records(&records);
+        assert_eq!(summary.transport, Some("tcp".into()));
+        assert_eq!(summary.lasted_ns, Some(3_000_000_000));
     }
 
     #[test]

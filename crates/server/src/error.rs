@@ -61,13 +61,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// A movie that ends before something that its index names.
-    #[error("{}: ends at byte {file_bytes}, inside a frame that begins at {offset}", path.display())]
+    #[error("{}: does not hold the whole frame at byte {offset} any more; it was {file_bytes} bytes long when it was opened", path.display())]
     CutOff {
         /// The file.
         path: PathBuf,
         /// Where the frame begins.
         offset: u64,
-        /// Where the file ends.
+        /// How long the file was when it was opened.
         file_bytes: u64,
     },
 }

@@ -33,11 +33,11 @@ pub(crate) struct Context {
     rtcp_dropped: AtomicU64,
 }
 
-/// A viewer's place.
+/// A viewer's place; before PLAY there is only the shard.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) mailbox: Mailbox,
-    pub(crate) viewer: usize,
+    pub(crate) viewer: Option<usize>,
     pub(crate) number: u64,
 }
 
@@ -329,21 +329,12 @@ async fn receive_rtcp(host: Host, socket: UdpSocket, context: Arc<Context>) {
         }
         for datagram in buffer.datagrams() {
             let route = context.routes().get(&datagram.from).cloned();
-            let posted = route.is_some_and(
-                |Route {
-                     mailbox,
-                     viewer,
-                     number,
-                 }| {
-                    let data = Bytes::copy_from_slice(datagram.data);
-                    mailbox.post(Letter::Rtcp {
-                        viewer,
-                        number,
-                        data,
-                        at: datagram.at,
-                    })
-                },
-            );
+            let posted = route.is_some_and(|Route { mailbox, viewer, number }| {
+                // Sent ahead of PLAY, to open a firewall: there is nothing to report yet.
+                let Some(viewer) = viewer else { return true };
+                let data = Bytes::copy_from_slice(datagram.data);
+                mailbox.post(Letter::Rtcp { viewer, number, data, at: datagram.at })
+            });
             if !posted {
                 context.rtcp_dropped.fetch_add(1, Ordering::Relaxed);
             }

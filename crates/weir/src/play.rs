@@ -14,7 +14,9 @@ use weir_net::{Host, os};
 use weir_player::rtsp::{Outcome, Settings, play};
 use weir_player::{Progress, Recorder, header, show};
 use weir_record::stats::PlaySummary;
-use weir_record::{Level, queue};
+use weir_record::{Level, Role, queue};
+
+use crate::records::RecordLevel;
 
 /// Play a stream and measure what comes.
 ///
@@ -22,7 +24,7 @@ use weir_record::{Level, queue};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The stream: rtsp://HOST[:PORT]/NAME
+    /// The stream: rtsp://HOST:PORT/NAME, without :PORT for 554
     pub url: String,
     /// How media travels; auto is UDP, or TCP where UDP does not get through
     #[arg(long, value_enum, default_value_t = TransportArg::Auto)]
@@ -40,8 +42,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE.jsonl")]
     pub record: Option<PathBuf>,
     /// How much is recorded
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LevelArg::Second)]
-    pub record_level: LevelArg,
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub record_level: RecordLevel,
     /// Write what comes to this movie file (fragmented MP4)
     #[arg(short, long, value_name = "FILE.mp4")]
     pub output: Option<PathBuf>,
@@ -70,17 +72,6 @@ pub(crate) enum TransportArg {
     Auto,
 }
 
-/// How much is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LevelArg {
-    /// What happens seldom, and totals
-    Event,
-    /// Summaries of each second as well
-    Second,
-    /// Every packet as well
-    Packet,
-}
-
 /// Plays, and prints the summary.
 ///
 /// # Errors
@@ -98,14 +89,13 @@ const RECORDS_MAX: usize = 1 << 18;
 
 async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
     // Seconds are always made: they tell the summary what it needs if the run is cut off.
-    let level = args.record_level.level().max(Level::Second);
+    let asked = Level::from(args.record_level);
+    let level = asked.max(Level::Second);
     let (sink, drain) = queue(level, RECORDS_MAX);
     let mut recorder = Recorder::new(drain);
     if let Some(path) = &args.record {
-        let header = header(host, args.asked());
-        let made = recorder
-            .write_to(host, path, &header, args.record_level.level())
-            .await;
+        let header = header(host, Role::Player, args.asked());
+        let made = recorder.write_to(host, path, &header, asked).await;
         made.with_context(|| format!("cannot write the records to {}", path.display()))?;
     }
     let mut live = Live::new(!args.quiet && std::io::stderr().is_terminal());
@@ -154,16 +144,6 @@ impl Args {
             .map(|path| json!(path.display().to_string()));
         asked.extend(movie.map(|path| ("output".to_owned(), path)));
         asked
-    }
-}
-
-impl LevelArg {
-    fn level(self) -> Level {
-        match self {
-            LevelArg::Event => Level::Event,
-            LevelArg::Second => Level::Second,
-            LevelArg::Packet => Level::Packet,
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -153,7 +154,8 @@ impl Client {
             match self.stage {
                 Stage::Failed => return None,
                 Stage::Start => {
-                    self.start().await;
+                    // Boxed: it is seldom, and large in what is awaited for every packet.
+                    Box::pin(self.start()).await;
                     continue;
                 }
                 _ => {}
@@ -336,17 +338,10 @@ impl Client {
     }
 
     fn came(&mut self, at: Instant, track: u8, is_rtcp: bool, data: Bytes, ip_bytes: Option<u32>) {
-        // A port for RTP may carry both (RFC 5761).
-        let event = if is_rtcp || rtcp::is_rtcp(&data) {
-            Event::Rtcp { track, data }
-        } else {
+        let event = media(track, is_rtcp, data, ip_bytes);
+        if matches!(event, Event::Rtp { .. }) {
             self.silence = None;
-            Event::Rtp {
-                track,
-                data,
-                ip_bytes,
-            }
-        };
+        }
         self.say_at(at, event);
     }
 
@@ -383,35 +378,40 @@ impl Client {
         let control_due = self.control.as_ref().and_then(|control| control.due);
         let timers = [until, control_due, self.report, self.silence];
         let timer = timers.into_iter().flatten().min();
-        let Client {
-            host,
-            control,
-            tracks,
-            turn,
-            buffer,
-            ..
-        } = self;
-        let reading = async {
-            match control {
-                Some(control) => control.wait(host).await,
-                None => pending().await,
-            }
-        };
-        let pairs = |pair: usize| match tracks.get(pair) {
-            Some(Track {
-                way: Way::Udp { ports, .. },
+        let woken = {
+            let Client {
+                host,
+                control,
+                tracks,
+                turn,
+                buffer,
                 ..
-            }) => Some(&**ports),
-            _ => None,
+            } = self;
+            // Pinned here, they are not moved into what waits for them.
+            let reading = pin!(async {
+                match control {
+                    Some(control) => control.wait(host).await,
+                    None => pending().await,
+                }
+            });
+            let pairs = |pair: usize| match tracks.get(pair) {
+                Some(Track {
+                    way: Way::Udp { ports, .. },
+                    ..
+                }) => Some(&**ports),
+                _ => None,
+            };
+            let receiving = pin!(receive_any(pairs, tracks.len(), turn, buffer));
+            let sleeping = pin!(async {
+                match timer {
+                    Some(at) => host.sleep_until(at).await,
+                    None => pending().await,
+                }
+            });
+            let others = pin!(select(receiving, sleeping));
+            select(reading, others).await
         };
-        let receiving = receive_any(pairs, tracks.len(), turn, buffer);
-        let sleeping = async {
-            match timer {
-                Some(at) => host.sleep_until(at).await,
-                None => pending().await,
-            }
-        };
-        match select(reading, select(receiving, sleeping)).await {
+        match woken {
             Either::Second(Either::First((came, Ok(())))) => self.received(came),
             Either::Second(Either::First((_, Err(error)))) => {
                 if !std::mem::replace(&mut self.udp_error_said, true) {
@@ -425,31 +425,55 @@ impl Client {
 
     /// Takes in the datagrams of one arrival.
     fn received(&mut self, came: Came) {
+        let Client {
+            tracks,
+            buffer,
+            happened,
+            silence,
+            foreign_datagrams,
+            ..
+        } = self;
         let Some(Track {
             number,
             way: Way::Udp { from, .. },
             ..
-        }) = self.tracks.get(came.pair)
+        }) = tracks.get(came.pair)
         else {
             return;
         };
-        let (track, sender) = (*number, from.to_canonical());
-        let buffer = std::mem::take(&mut self.buffer);
+        let sender = from.to_canonical();
+        let headers = if sender.is_ipv4() {
+            UDP_IPV4_BYTES
+        } else {
+            UDP_IPV6_BYTES
+        };
         for datagram in buffer.datagrams() {
             if datagram.from.ip().to_canonical() != sender {
-                self.foreign_datagrams += 1;
+                *foreign_datagrams += 1;
                 continue;
             }
-            let headers = if sender.is_ipv4() {
-                UDP_IPV4_BYTES
-            } else {
-                UDP_IPV6_BYTES
-            };
             let ip_bytes = u32::try_from(datagram.data.len() + headers).ok();
             let data = Bytes::copy_from_slice(datagram.data);
-            self.came(datagram.at, track, came.is_rtcp, data, ip_bytes);
+            let event = media(*number, came.is_rtcp, data, ip_bytes);
+            if matches!(event, Event::Rtp { .. }) {
+                *silence = None;
+            }
+            let at = datagram.at;
+            happened.push_back(Happened { at, event });
         }
-        self.buffer = buffer;
+    }
+}
+
+/// What a packet is: a port for RTP may carry both (RFC 5761).
+fn media(track: u8, is_rtcp: bool, data: Bytes, ip_bytes: Option<u32>) -> Event {
+    if is_rtcp || rtcp::is_rtcp(&data) {
+        Event::Rtcp { track, data }
+    } else {
+        Event::Rtp {
+            track,
+            data,
+            ip_bytes,
+        }
     }
 }
 

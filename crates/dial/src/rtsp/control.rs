@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use bytes::{Buf, BytesMut};
 use weir_net::{Host, Scratch, TcpOptions, TcpStream, timeout};
@@ -131,30 +132,33 @@ impl Control {
 
     /// Waits for bytes, which the machine takes in, or for room to send in.
     pub(super) async fn wait(&mut self, host: &Host) {
-        let Control {
-            machine,
-            stream,
-            scratch,
-            outbox,
-            read_at,
-            ..
-        } = self;
-        let read = stream.read_with(scratch, |data| {
-            *read_at = host.now();
-            let input = if data.is_empty() {
-                Input::Closed
-            } else {
-                Input::Bytes(data)
-            };
-            machine.handle(*read_at, input);
-        });
-        let writable = async {
-            match outbox.is_empty() {
-                true => pending().await,
-                false => stream.writable().await,
-            }
+        let woken = {
+            let Control {
+                machine,
+                stream,
+                scratch,
+                outbox,
+                read_at,
+                ..
+            } = self;
+            let read = pin!(stream.read_with(scratch, |data| {
+                *read_at = host.now();
+                let input = if data.is_empty() {
+                    Input::Closed
+                } else {
+                    Input::Bytes(data)
+                };
+                machine.handle(*read_at, input);
+            }));
+            let writable = pin!(async {
+                match outbox.is_empty() {
+                    true => pending().await,
+                    false => stream.writable().await,
+                }
+            });
+            weir_net::select(read, writable).await
         };
-        if let weir_net::Either::First(Err(error)) = weir_net::select(read, writable).await {
+        if let weir_net::Either::First(Err(error)) = woken {
             self.fail(host.now(), &error);
         }
     }

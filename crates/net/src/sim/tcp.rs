@@ -109,7 +109,6 @@ impl Network {
             }
         }
         if let Some(entry) = self.tcp.connections.get_mut(&id) {
-            entry.wake_writer();
             if entry.released && entry.connection.is_closed() {
                 self.tcp_remove(id);
             }
@@ -123,6 +122,7 @@ impl Network {
         match event {
             Event::Connected => {
                 entry.connected = true;
+                wake(&mut entry.writer);
                 let local = entry.local;
                 if let Some(listener) = self.tcp.listeners.get_mut(&local)
                     && !entry.released
@@ -131,6 +131,7 @@ impl Network {
                     wake(&mut listener.waker);
                 }
             }
+            Event::Writable => return entry.wake_writer(),
             Event::PeerFinished => entry.peer_finished = true,
             Event::Reset if entry.connected => entry.failed = Some(io::ErrorKind::ConnectionReset),
             Event::Reset => entry.failed = Some(io::ErrorKind::ConnectionRefused),
@@ -208,22 +209,14 @@ impl Network {
 impl Entry {
     fn wake_all(&mut self) {
         wake(&mut self.reader);
-        if self.failed.is_some() || self.connected {
-            self.wake_writer();
-        }
         if self.failed.is_some() {
-            self.blocked = false;
-            wake(&mut self.writer);
-            if let Some((bell, key)) = &self.bell {
-                bell.ring(*key);
-            }
+            self.blocked = true;
+            self.wake_writer();
         }
     }
 
+    /// Tells whoever waits that there is room to write, or that writing fails.
     fn wake_writer(&mut self) {
-        if !self.connected || (self.blocked && self.room() == 0) {
-            return;
-        }
         wake(&mut self.writer);
         if std::mem::take(&mut self.blocked)
             && let Some((bell, key)) = &self.bell

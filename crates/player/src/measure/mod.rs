@@ -210,10 +210,25 @@ impl Measure {
         !self.tracks.is_empty() && self.tracks.iter().all(|track| track.bye)
     }
 
+    /// Whether any track has said good-bye.
+    pub fn any_said_bye(&self) -> bool {
+        self.tracks.iter().any(|track| track.bye)
+    }
+
     /// When the range that is played now ends if it is played without a break.
     pub fn range_ends_at(&self) -> Option<Instant> {
         let span = self.playing?;
         Some(span.at + (span.to? - span.from?).to_duration())
+    }
+
+    /// The newest place of the movie that has come, where the server said so much.
+    pub fn position(&self) -> Option<MediaTime> {
+        self.tracks.iter().filter_map(Track::position).max()
+    }
+
+    /// Where the range that is played now ends.
+    pub fn range_end(&self) -> Option<MediaTime> {
+        self.playing?.to
     }
 
     /// When the last packet of media came, or the server last began to play after one.
@@ -235,8 +250,8 @@ impl Measure {
         });
         Progress {
             played: self.begun.map_or(Duration::ZERO, |begun| now.since(begun)),
-            position: self.tracks.iter().filter_map(Track::position).max(),
-            end: self.playing.and_then(|span| span.to),
+            position: self.position(),
+            end: self.range_end(),
             frames: main.map_or(0, Track::frames),
             bytes,
             lost,

@@ -7,7 +7,7 @@ use weir_media::mp4::{Movie, Opener, Step};
 use weir_media::{MediaTime, TrackId};
 use weir_player::rtsp::play;
 use weir_player::{Recorder, header};
-use weir_record::{Level, Line, Reader, queue};
+use weir_record::{Level, Line, Reader, Role, queue};
 
 use crate::movie::{MovieFile, movie, path_of};
 use crate::world::{Pair, settings};
@@ -66,7 +66,7 @@ fn the_recorder_writes_what_it_makes_the_summary_of() {
     let summary = pair.world.run(async move {
         let (sink, drain) = queue(Level::Packet, 10_000);
         let mut recorder = Recorder::new(drain);
-        let header = header(&host, BTreeMap::new());
+        let header = header(&host, Role::Player, BTreeMap::new());
         recorder
             .write_to(&host, &path, &header, Level::Second)
             .await

@@ -1,74 +1,160 @@
 //! What a link drops is what the player misses.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use weir_dial::rtsp::Transport;
-use weir_record::Level;
+use weir_link::{GilbertElliott, Loss, Queue, Rate};
 use weir_record::event::EndReason;
+use weir_record::{Level, Sink};
 
-use crate::movie::{PICTURES_A_SECOND, movie};
-use crate::world::{Pair, Played, count_fates, lost_down, settings};
+use crate::movie::{MovieFile, PICTURES_A_SECOND, Shape, movie, movie_of};
+use crate::world::{Fates, Pair, Played, count_fates, lost_down, settings};
 
-#[test]
-fn by_udp_the_loss_is_what_the_link_dropped() {
-    let file = movie("udp_loss", 5);
-    let mut tails_known = 0;
-    for seed in 1..=6 {
-        let pair = Pair::new(seed, 0.05);
-        pair.serve(vec![file.path.clone()]);
+/// Seeds that each kind of link is tried with.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=50;
+
+fn bursts(mean: f64, burst_packets: f64) -> Loss {
+    Loss::GilbertElliott(GilbertElliott::from_mean_and_burst(mean, burst_packets).unwrap())
+}
+
+/// What was met with over all seeds.
+#[derive(Default)]
+struct Met {
+    not_begun: u64,
+    /// Tracks whose good-bye was dropped, and that therefore do not know their tail.
+    tails_unknown: u64,
+    /// Tracks with losses before the first or after the last packet received.
+    ends_lost: u64,
+    queue_drops: u64,
+}
+
+/// Plays over links made of different seeds, and compares what the player misses with what the
+/// link dropped. `serve` gives the address of what is played.
+fn player_misses_what_is_dropped(
+    link: impl Fn(u64) -> Pair,
+    serve: impl Fn(&Pair) -> String,
+) -> Met {
+    let mut met = Met::default();
+    for seed in SEEDS {
+        let pair = link(seed);
         let fates = count_fates(&pair);
-        let played = pair.play(
-            settings(&pair.url(&file.path), Transport::Udp),
-            Level::Second,
-        );
-        assert_eq!(
-            played.outcome.reason,
-            EndReason::EndOfStream,
-            "{:?}",
-            played.outcome
-        );
+        let url = serve(&pair);
+        let played = pair.play(settings(&url, Transport::Udp), Level::Second);
+        if played.outcome.reason == EndReason::Failed && played.summary.first_byte_ns.is_none() {
+            // A burst has taken a request as often as TCP sends it in 10 s.
+            met.not_begun += 1;
+            continue;
+        }
+        let reason = played.outcome.reason;
+        assert_eq!(reason, EndReason::EndOfStream, "{:?}", played.outcome);
+        met.queue_drops += fates.borrow().queue_drops;
         for number in [0, 1] {
-            let track = played.track(number);
-            let source = played.source(number);
-            let dropped = fates.borrow().dropped.get(&source).copied().unwrap_or(0);
-            let carried = fates.borrow().carried.get(&source).copied().unwrap_or(0);
-            assert_eq!(track.packets, Some(carried));
-            let inside = track.lost.unwrap() + track.head_lost.unwrap();
-            match track.tail_lost {
-                Some(tail) => {
-                    assert_eq!(inside + tail, dropped, "seed {seed}, track {number}");
-                    tails_known += 1;
-                }
-                // The good-bye was among what was dropped.
-                None => assert!(inside <= dropped, "seed {seed}, track {number}"),
-            }
-            assert!(dropped > 0);
+            let place = format!("seed {seed}, track {number}");
+            compare(&played, number, &fates.borrow(), &place, &mut met);
         }
     }
-    assert!(tails_known >= 8, "{tails_known}");
+    assert!(met.not_begun <= 2, "{} plays not begun", met.not_begun);
+    assert!(met.tails_unknown <= 10, "{} tails", met.tails_unknown);
+    assert!(met.ends_lost > 0, "losses at the ends were met with");
+    met
+}
+
+fn compare(played: &Played, number: u8, fates: &Fates, place: &str, met: &mut Met) {
+    let (track, source) = (played.track(number), played.source(number));
+    let count = |counts: &BTreeMap<u32, u64>| counts.get(&source).copied().unwrap_or(0);
+    let dropped = count(&fates.dropped);
+    assert_eq!(track.packets, Some(count(&fates.carried)), "{place}");
+    let disorder = (track.reordered, track.duplicates);
+    assert_eq!(disorder, (Some(0), Some(0)), "{place}");
+    let head = track.head_lost.unwrap();
+    let inside = track.lost.unwrap() + head;
+    match track.tail_lost {
+        Some(tail) => assert_eq!(inside + tail, dropped, "{place}"),
+        None => {
+            assert_eq!(count(&fates.good_byes), 0, "{place}: the good-bye came");
+            assert!(inside <= dropped, "{place}");
+            met.tails_unknown += 1;
+        }
+    }
+    met.ends_lost += u64::from(head + track.tail_lost.unwrap_or(0) > 0);
+}
+
+#[test]
+fn by_udp_the_loss_is_what_the_link_dropped_packet_by_packet() {
+    let file = movie_of("single_loss", Shape::typical(5));
+    let link = |seed| Pair::rough(seed, Loss::Independent(0.02));
+    player_misses_what_is_dropped(link, |pair| serve_movie(pair, &file));
+}
+
+#[test]
+fn by_udp_the_loss_is_what_the_link_dropped_in_bursts() {
+    let file = movie_of("burst_loss", Shape::typical(5));
+    let link = |seed| Pair::rough(seed, bursts(0.02, 3.0));
+    player_misses_what_is_dropped(link, |pair| serve_movie(pair, &file));
+}
+
+#[test]
+fn by_udp_the_loss_of_a_live_stream_is_what_the_link_dropped() {
+    let link = |seed| Pair::rough(seed, Loss::Independent(0.02));
+    player_misses_what_is_dropped(link, |pair| {
+        pair.serve_live(Shape::typical(6), Sink::none());
+        // Into the middle of a group of pictures.
+        let viewer = pair.viewer.clone();
+        let joined = async move { viewer.sleep(Duration::from_millis(2_700)).await };
+        pair.world.run(joined).unwrap();
+        format!("rtsp://{}/live", pair.address())
+    });
+}
+
+#[test]
+fn by_udp_the_loss_is_what_the_links_queue_dropped() {
+    let file = movie_of("queue_loss", Shape::typical(5));
+    let link = |seed| {
+        let each = weir_link::Settings {
+            rate: Rate::bits_per_second(3_000_000),
+            queue: Queue::Packets(30),
+            delay: Duration::from_millis(20),
+            loss: Loss::Independent(0.005),
+            ..weir_link::Settings::default()
+        };
+        Pair::joined(seed, each, each)
+    };
+    let met = player_misses_what_is_dropped(link, |pair| serve_movie(pair, &file));
+    assert!(met.queue_drops > 100, "{}", met.queue_drops);
+}
+
+fn serve_movie(pair: &Pair, file: &MovieFile) -> String {
+    pair.serve(vec![file.path.clone()]);
+    pair.url(&file.path)
 }
 
 #[test]
 fn by_tcp_nothing_is_lost_whatever_the_link_drops() {
-    let file = movie("tcp_loss", 5);
-    let pair = Pair::new(3, 0.01);
-    pair.serve(vec![file.path.clone()]);
-    let played = pair.play(
-        settings(&pair.url(&file.path), Transport::Tcp),
-        Level::Second,
-    );
-    assert_eq!(
-        played.outcome.reason,
-        EndReason::EndOfStream,
-        "{:?}",
-        played.outcome
-    );
-    assert!(lost_down(&pair) > 0);
-    let picture = played.track(0);
-    assert_eq!(picture.frames, Some(u64::from(5 * PICTURES_A_SECOND)));
-    for track in &played.summary.tracks {
-        let lost = (track.lost, track.head_lost, track.tail_lost);
-        assert_eq!(lost, (Some(0), Some(0), Some(0)));
-        assert_eq!((track.frames_discarded, track.ip_bytes), (Some(0), None));
+    let file = movie_of("tcp_loss", Shape::typical(5));
+    let mut dropped = 0;
+    for seed in SEEDS {
+        let loss = match seed % 2 {
+            0 => Loss::Independent(0.02),
+            _ => bursts(0.01, 4.0),
+        };
+        let pair = Pair::rough(seed, loss);
+        pair.serve(vec![file.path.clone()]);
+        let tcp = settings(&pair.url(&file.path), Transport::Tcp);
+        let played = pair.play(tcp, Level::Second);
+        let reason = played.outcome.reason;
+        assert_eq!(reason, EndReason::EndOfStream, "{:?}", played.outcome);
+        dropped += lost_down(&pair);
+        let picture = played.track(0);
+        assert_eq!(picture.frames, Some(u64::from(5 * PICTURES_A_SECOND)));
+        for track in &played.summary.tracks {
+            let lost = (track.lost, track.head_lost, track.tail_lost);
+            assert_eq!(lost, (Some(0), Some(0), Some(0)), "seed {seed}");
+            assert_eq!((track.reordered, track.duplicates), (Some(0), Some(0)));
+            assert_eq!((track.frames_discarded, track.ip_bytes), (Some(0), None));
+        }
     }
+    assert!(dropped > 500, "{dropped}");
 }
 
 #[test]
@@ -94,23 +180,6 @@ fn without_loss_every_frame_and_byte_comes() {
         summary.warnings + summary.errors + summary.records_dropped,
         0
     );
-}
-
-#[test]
-fn the_same_seed_gives_the_same_records_and_another_one_others() {
-    let file = movie("same_seed", 3);
-    let run = |seed| -> Played {
-        let pair = Pair::new(seed, 0.03);
-        pair.serve(vec![file.path.clone()]);
-        pair.play(
-            settings(&pair.url(&file.path), Transport::Udp),
-            Level::Packet,
-        )
-    };
-    let first = run(7);
-    assert!(first.names().contains(&"rtp_packet"));
-    assert_eq!(first.lines(), run(7).lines());
-    assert_ne!(first.lines(), run(8).lines());
 }
 
 #[test]

@@ -2,10 +2,13 @@
 //! misbehave.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod continuity;
 mod files;
 mod loss;
 mod movie;
+mod replay;
 mod script;
 mod scripted;
 mod servers;
+mod speed;
 mod world;

@@ -38,6 +38,7 @@ fn where_udp_is_refused_auto_goes_on_by_tcp() {
     );
     assert_eq!(played.track(0).packets, Some(PACKETS.into()));
     assert_eq!(played.summary.warnings, 1);
+    assert_eq!(played.summary.transport, Some("tcp".into()));
 }
 
 #[test]

@@ -536,11 +536,15 @@ impl Connection {
         }
     }
 
-    /// Half of what is queued must have gone, as in Linux, so that each waking is worth it.
+    /// Half of what is queued must have gone, and less than half of the low water be left unsent,
+    /// as in Linux, so that each waking is worth it.
     fn is_writable(&self) -> bool {
-        let used = self.sender.not_sent_bytes() + self.sender.board.payload_bytes();
-        let space = self.send_space();
-        space > 0 && self.sender.room_bytes() >= used / 2
+        let not_sent = self.sender.not_sent_bytes();
+        let used = not_sent + self.sender.board.payload_bytes();
+        let low_water = self.settings.not_sent_low_water_bytes;
+        self.send_space() > 0
+            && self.sender.room_bytes() >= used / 2
+            && not_sent < low_water.div_ceil(2)
     }
 
     fn end(&mut self, event: Option<Event>) {

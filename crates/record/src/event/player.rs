@@ -233,11 +233,11 @@ pub struct TrackTotal {
     pub duplicates: u64,
     /// Packets, among those received, that came after their frame had been given up.
     pub late: u64,
-    /// Packets sent before the first received; absent where no sender report tells.
+    /// Packets sent before the first received; absent where neither RTP-Info nor a sender report
+    /// tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_lost: Option<u64>,
-    /// Packets sent after the last received; absent where neither a sender report nor a BYE
-    /// tells.
+    /// Packets sent after the last received; absent where no sender report came with a BYE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tail_lost: Option<u64>,
     /// Extended sequence number of the first packet received.

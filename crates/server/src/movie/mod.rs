@@ -4,6 +4,7 @@ mod cache;
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use weir_media::mp4::{self, Sample};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
@@ -196,34 +197,63 @@ impl Movie {
             .get(index + 1)
             .map_or(self.slots, |next| next.first);
         let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
-        let samples = self
-            .index
-            .gop_samples(place.gop)
-            .skip(place.skip)
-            .take(count);
-        samples.map(|sample| self.read_frame(&sample)).collect()
+        let samples = self.index.gop_samples(place.gop).skip(place.skip).take(count);
+        let samples: Vec<Sample> = samples.collect();
+        let stretches = self.read_stretches(&samples)?;
+        samples.iter().map(|sample| self.frame(sample, &stretches)).collect()
     }
 
-    fn read_frame(&self, sample: &Sample) -> Result<Frame, Error> {
-        let data = self
-            .file
-            .read_at_blocking(sample.offset, sample.bytes as usize)
-            .map_err(|error| Error::open(&self.path, error))?;
-        if data.len() < sample.bytes as usize {
-            let file_bytes = sample.offset + data.len() as u64;
-            return Err(Error::CutOff {
-                path: self.path.clone(),
-                offset: sample.offset,
-                file_bytes,
-            });
+    /// Reads all that the samples need, in few large reads.
+    fn read_stretches(&self, samples: &[Sample]) -> Result<Vec<Stretch>, Error> {
+        let mut extents: Vec<(u64, u64)> =
+            samples.iter().map(|s| (s.offset, s.offset + u64::from(s.bytes))).collect();
+        extents.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for (start, end) in extents {
+            match merged.last_mut() {
+                Some((_, last)) if start <= last.saturating_add(GAP_BYTES_MAX) => {
+                    *last = (*last).max(end);
+                }
+                _ => merged.push((start, end)),
+            }
         }
+        let read = |(start, end): (u64, u64)| {
+            let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+            let data = self.file.read_at_blocking(start, len);
+            Ok(Stretch { start, data: data.map_err(|error| Error::open(&self.path, error))? })
+        };
+        merged.into_iter().map(read).collect()
+    }
+
+    fn frame(&self, sample: &Sample, stretches: &[Stretch]) -> Result<Frame, Error> {
+        let index = stretches.partition_point(|stretch| stretch.start <= sample.offset);
+        let data = index.checked_sub(1).and_then(|index| stretches[index].get(sample));
+        let Some(data) = data else {
+            let (path, offset) = (self.path.clone(), sample.offset);
+            let file_bytes = self.file.len();
+            return Err(Error::CutOff { path, offset, file_bytes });
+        };
         let frame = self.index.frame(sample, data, Instant::ZERO);
-        frame.map_err(|source| Error::Movie {
-            path: self.path.clone(),
-            source,
-        })
+        frame.map_err(|source| Error::Movie { path: self.path.clone(), source })
     }
 }
+
+/// Bytes of the file, as they were read.
+struct Stretch {
+    start: u64,
+    data: Bytes,
+}
+
+impl Stretch {
+    fn get(&self, sample: &Sample) -> Option<Bytes> {
+        let from = usize::try_from(sample.offset.checked_sub(self.start)?).ok()?;
+        let to = from.checked_add(sample.bytes as usize)?;
+        (to <= self.data.len()).then(|| self.data.slice(from..to))
+    }
+}
+
+/// What may lie between two frames to be read along with them.
+const GAP_BYTES_MAX: u64 = 32 * 1024;
 
 /// What a packed frame costs besides its bytes, for the cache.
 const SLOT_OVERHEAD_BYTES: usize = size_of::<Slot<Packed>>() + 64;

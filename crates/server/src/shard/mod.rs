@@ -13,7 +13,7 @@ mod state;
 mod viewer;
 mod watch;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -56,6 +56,8 @@ pub(crate) struct Shard {
     state: RefCell<State>,
     storage: RefCell<BatchStorage>,
     plans: RefCell<Vec<Plan>>,
+    /// When streams were last summarised.
+    summarised: Cell<Instant>,
 }
 
 /// This shard's handles of the port pair that all viewers share.
@@ -132,6 +134,7 @@ impl Shard {
     ) -> Rc<Self> {
         let state = RefCell::new(State::new(context.records.clone()));
         Rc::new(Shard {
+            summarised: Cell::new(host.now()),
             host,
             context,
             mailbox,
@@ -295,6 +298,9 @@ impl Shard {
         for viewer in viewers {
             self.send_report(viewer, true);
         }
+        if self.context.records.wants(Level::Second) {
+            self.summarise_until(self.host.now());
+        }
         let outlets = self.state.borrow().outlets.keys();
         for outlet in outlets {
             self.close(outlet);
@@ -319,14 +325,17 @@ impl Shard {
 
     /// Writes a summary of each stream every second.
     async fn summarise(self: Rc<Self>) {
-        let mut at = self.host.now();
         loop {
-            at += SUMMARY_INTERVAL;
+            let at = self.summarised.get() + SUMMARY_INTERVAL;
             self.host.sleep_until(at).await;
-            self.state
-                .borrow_mut()
-                .summarise(at, SUMMARY_INTERVAL.as_nanos() as u64);
+            self.summarise_until(at);
         }
+    }
+
+    fn summarise_until(&self, at: Instant) {
+        let span = at.since(self.summarised.replace(at));
+        let span_ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.state.borrow_mut().summarise(at, span_ns);
     }
 }
 

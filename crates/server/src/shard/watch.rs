@@ -192,15 +192,8 @@ impl Shard {
 
     /// Takes a viewer out, with a last report and a good-bye.
     pub(crate) fn remove_viewer(&self, id: usize, reason: &str) {
-        let finished = self
-            .state
-            .borrow()
-            .viewers
-            .get(id)
-            .map(|v| v.phase == Phase::Finished);
-        if finished == Some(false) {
-            self.send_report(id, true);
-        }
+        // A second time for one who has got everything: the first may have been lost.
+        self.send_report(id, true);
         let mut state = self.state.borrow_mut();
         let Some(viewer) = state.remove_viewer(id) else {
             return;

@@ -5,5 +5,14 @@
     clippy::unwrap_used,
     reason = "tests run programs and open sockets of their own, and may panic"
 )]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod bad_peers;
+mod behind;
+mod movies;
+mod plays;
+mod players;
+mod program;
+mod rtsp;
+mod serves;
 mod tidy;

@@ -93,6 +93,14 @@ impl Session {
         let (transport, rtp, rtcp) = self.choose(shard, number, offered)?;
         let random = shard.host.random_u64();
         let ssrc = self.free_ssrc(shard);
+        let before = self.tracks[usize::from(number)].as_ref().map(|track| track.rtcp);
+        if let Some(Target::Address(from)) = before {
+            shard.context.remove_route(from, 0);
+        }
+        if let Target::Address(from) = rtcp {
+            let mailbox = shard.mailbox.clone();
+            shard.context.add_route(from, Route { mailbox, viewer: None, number: 0 });
+        }
         self.tracks[usize::from(number)] = Some(TrackSetup {
             ssrc,
             payload_type: payload_type(number),
@@ -231,7 +239,7 @@ impl Session {
                     from,
                     Route {
                         mailbox,
-                        viewer,
+                        viewer: Some(viewer),
                         number,
                     },
                 );
@@ -248,13 +256,13 @@ impl Session {
 
     /// The session is over.
     pub(super) fn end(self, shard: &Rc<Shard>, reason: &str) {
-        let Some(viewer) = self.viewer else { return };
-        if let Some(number) = shard.viewer_number(viewer) {
-            for from in self.rtcp_addresses() {
-                shard.context.remove_route(from, number);
-            }
+        let number = self.viewer.and_then(|viewer| shard.viewer_number(viewer)).unwrap_or(0);
+        for from in self.rtcp_addresses() {
+            shard.context.remove_route(from, number);
         }
-        shard.remove_viewer(viewer, reason);
+        if let Some(viewer) = self.viewer {
+            shard.remove_viewer(viewer, reason);
+        }
     }
 
     /// A packet from the client on an interleaved channel.
