@@ -66,10 +66,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.count
     );
     match first_error.into_inner() {
-        Ok(Some(error)) => Err(error).context(format!(
-            "{failed} of {} viewers failed, the first",
-            args.count
-        )),
+        Ok(Some(error)) => {
+            Err(error).context(format!("{failed} of {} viewers failed, the first", args.count))
+        }
         _ => Ok(()),
     }
 }
@@ -81,12 +80,7 @@ fn visit(args: &Args, viewer: usize) -> anyhow::Result<()> {
         Choice::Both if (viewer / 2).is_multiple_of(2) => Transport::Tcp,
         Choice::Both => Transport::Udp,
     };
-    let wish = Wish {
-        url: args.url.clone(),
-        transport,
-        gro: false,
-        receive_buffer_bytes: 1 << 16,
-    };
+    let wish = Wish { url: args.url.clone(), transport, gro: false, receive_buffer_bytes: 1 << 16 };
     let mut session = Session::play(&wish)?;
     let mut scratch = [0_u8; 4096];
     match session.sockets.first() {

@@ -60,10 +60,7 @@ pub(crate) struct Interleaved {
 #[derive(Debug)]
 enum State {
     /// The framing and the first bytes of the packet.
-    Head {
-        bytes: [u8; HEAD_BYTES],
-        filled: usize,
-    },
+    Head { bytes: [u8; HEAD_BYTES], filled: usize },
     /// The rest of a packet.
     Body { rest: usize },
     /// A reply, up to its empty line: how much of the line end has come.
@@ -72,10 +69,7 @@ enum State {
 
 impl Default for State {
     fn default() -> State {
-        State::Head {
-            bytes: [0; HEAD_BYTES],
-            filled: 0,
-        }
+        State::Head { bytes: [0; HEAD_BYTES], filled: 0 }
     }
 }
 
@@ -128,11 +122,7 @@ impl Interleaved {
         if channel % 2 == 1 {
             counts.rtcp_packets += 1;
         } else if let Some(stream) = self.streams.get_mut(usize::from(channel / 2)) {
-            let come = Datagrams {
-                bytes: packet_bytes,
-                count: 1,
-                head: &rtp,
-            };
+            let come = Datagrams { bytes: packet_bytes, count: 1, head: &rtp };
             stream.take(&come, counts);
         }
         match packet_bytes.saturating_sub(rtp.len()) {

@@ -141,10 +141,7 @@ struct Mark {
 
 impl Mark {
     fn now() -> Mark {
-        Mark {
-            at: Instant::now(),
-            reads: 0,
-        }
+        Mark { at: Instant::now(), reads: 0 }
     }
 }
 
@@ -237,11 +234,7 @@ impl Receivers {
             Joined::Rtsp(session) if session.sockets.is_empty() => {
                 let mut interleaved = Interleaved::default();
                 interleaved.take(&std::mem::take(&mut session.left_over), &mut counts);
-                self.watch(
-                    session.stream.as_raw_fd(),
-                    viewer,
-                    Kind::Interleaved(interleaved),
-                )?;
+                self.watch(session.stream.as_raw_fd(), viewer, Kind::Interleaved(interleaved))?;
             }
             Joined::Rtsp(session) => {
                 self.watch(session.stream.as_raw_fd(), viewer, Kind::Control)?;
@@ -295,9 +288,7 @@ impl Receivers {
                     _ => counts.add_packets(come.count, come.bytes),
                 });
                 // An ICMP error of a datagram sent earlier says nothing about what is received.
-                received
-                    .map(|()| 1)
-                    .or_else(|error| if hang_up { Err(error) } else { Ok(1) })
+                received.map(|()| 1).or_else(|error| if hang_up { Err(error) } else { Ok(1) })
             }
         };
         match received {
@@ -345,20 +336,15 @@ impl Receivers {
     fn print_mark(&mut self) {
         let seconds = self.mark.at.elapsed().as_secs_f64();
         let sum = |count: fn(&Counts) -> u64| {
-            self.viewers
-                .iter()
-                .map(|viewer| count(&viewer.counts))
-                .sum::<u64>()
+            self.viewers.iter().map(|viewer| count(&viewer.counts)).sum::<u64>()
         };
         let bytes = || self.viewers.iter().map(|viewer| viewer.counts.bytes);
         let is_rtsp = !self.wish.url.starts_with("floor://");
         // What this receiver cannot see is null: packets in a bare byte stream, sequence numbers
         // where there are none.
         let (sees_packets, sees_rtp) = (is_rtsp || self.wish.transport == Transport::Udp, is_rtsp);
-        let seen = |seen: bool, count: u64| {
-            seen.then_some(count)
-                .map_or("null".into(), |c| c.to_string())
-        };
+        let seen =
+            |seen: bool, count: u64| seen.then_some(count).map_or("null".into(), |c| c.to_string());
         println!(
             "{{\"event\":\"mark\",\"seconds\":{seconds:.6},\"viewers\":{},\"closed\":{},\"bytes\":{},\
              \"viewer_bytes_min\":{},\"viewer_bytes_max\":{},\"packets\":{},\"packets_missing\":{},\
@@ -406,20 +392,14 @@ impl Post {
     }
 
     fn try_clone(&self) -> std::io::Result<Post> {
-        Ok(Post {
-            sender: self.sender.clone(),
-            wake: self.wake.try_clone()?,
-        })
+        Ok(Post { sender: self.sender.clone(), wake: self.wake.try_clone()? })
     }
 }
 
 fn inbox() -> std::io::Result<(Inbox, Post)> {
     let (sender, receiver) = mpsc::channel();
     let (wake, waker) = UnixStream::pair()?;
-    let post = Post {
-        sender,
-        wake: waker,
-    };
+    let post = Post { sender, wake: waker };
     Ok((Inbox { receiver, wake }, post))
 }
 
@@ -440,9 +420,8 @@ fn join(wish: &Wish, viewer: usize) -> anyhow::Result<Joined> {
     let Some(address) = wish.url.strip_prefix("floor://") else {
         return Session::play(wish).map(Joined::Rtsp);
     };
-    let address: SocketAddr = address
-        .parse()
-        .with_context(|| format!("{}: expected floor://ADDRESS:PORT", wish.url))?;
+    let address: SocketAddr =
+        address.parse().with_context(|| format!("{}: expected floor://ADDRESS:PORT", wish.url))?;
     match wish.transport {
         Transport::Tcp => {
             let stream = TcpStream::connect(address)?;

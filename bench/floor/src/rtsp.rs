@@ -40,17 +40,10 @@ impl Session {
     /// An error names the request that failed and the reply's status line.
     pub(crate) fn play(wish: &Wish) -> anyhow::Result<Session> {
         let stream = connect(&wish.url)?;
-        let mut exchange = Exchange {
-            stream,
-            buffer: Vec::new(),
-            sequence: 0,
-        };
+        let mut exchange = Exchange { stream, buffer: Vec::new(), sequence: 0 };
         exchange.request("OPTIONS", &wish.url, "")?;
         let described = exchange.request("DESCRIBE", &wish.url, "Accept: application/sdp\r\n")?;
-        let base = described
-            .header("Content-Base")
-            .unwrap_or(&wish.url)
-            .to_owned();
+        let base = described.header("Content-Base").unwrap_or(&wish.url).to_owned();
         let controls = controls(&described.body, &base);
         if controls.is_empty() {
             bail!("DESCRIBE {}: no track in the description", wish.url);
@@ -74,15 +67,8 @@ impl Session {
             let session = session_line(&id);
             let headers = format!("Transport: {transport}\r\n{session}");
             let reply = exchange.request("SETUP", control, &headers)?;
-            let session = reply
-                .header("Session")
-                .context("SETUP: the reply has no Session")?;
-            session
-                .split(';')
-                .next()
-                .unwrap_or(session)
-                .trim()
-                .clone_into(&mut id);
+            let session = reply.header("Session").context("SETUP: the reply has no Session")?;
+            session.split(';').next().unwrap_or(session).trim().clone_into(&mut id);
         }
         // No Range: a shared medium goes on where it is.
         exchange.request("PLAY", &base, &session_line(&id))?;
@@ -129,10 +115,7 @@ struct Reply {
 
 impl Reply {
     fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -141,9 +124,7 @@ impl Exchange {
     fn request(&mut self, method: &str, url: &str, headers: &str) -> anyhow::Result<Reply> {
         self.sequence += 1;
         let request = request(method, url, self.sequence, headers);
-        self.stream
-            .write_all(request.as_bytes())
-            .with_context(|| format!("{method} {url}"))?;
+        self.stream.write_all(request.as_bytes()).with_context(|| format!("{method} {url}"))?;
         let (status, reply) = self.reply().with_context(|| format!("{method} {url}"))?;
         if status.split(' ').nth(1) != Some("200") {
             bail!("{method} {url}: expected 200, found {status:?}");
@@ -154,10 +135,7 @@ impl Exchange {
     fn reply(&mut self) -> anyhow::Result<(String, Reply)> {
         self.skip_interleaved()?;
         let head_bytes = loop {
-            let end = self
-                .buffer
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n");
+            let end = self.buffer.windows(4).position(|window| window == b"\r\n\r\n");
             if let Some(end) = end {
                 break end + 4;
             }
@@ -171,13 +149,8 @@ impl Exchange {
             .filter_map(|line| line.split_once(':'))
             .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
             .collect();
-        let mut reply = Reply {
-            headers,
-            body: String::new(),
-        };
-        let body_bytes = reply
-            .header("Content-Length")
-            .map_or(Ok(0), str::parse::<usize>)?;
+        let mut reply = Reply { headers, body: String::new() };
+        let body_bytes = reply.header("Content-Length").map_or(Ok(0), str::parse::<usize>)?;
         while self.buffer.len() < body_bytes {
             self.fill()?;
         }
@@ -212,8 +185,7 @@ impl Exchange {
         if bytes == 0 {
             bail!("the server closed the connection");
         }
-        self.buffer
-            .extend_from_slice(chunk.get(..bytes).unwrap_or(&[]));
+        self.buffer.extend_from_slice(chunk.get(..bytes).unwrap_or(&[]));
         Ok(())
     }
 }
@@ -222,16 +194,12 @@ const REPLY_BYTES_MAX: usize = 1 << 20;
 const REPLY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 fn connect(url: &str) -> anyhow::Result<TcpStream> {
-    let rest = url
-        .strip_prefix("rtsp://")
-        .with_context(|| format!("not an RTSP URL: {url}"))?;
+    let rest = url.strip_prefix("rtsp://").with_context(|| format!("not an RTSP URL: {url}"))?;
     let host = rest.split('/').next().unwrap_or(rest);
-    let mut addresses = host
-        .to_socket_addrs()
-        .with_context(|| format!("{url}: expected HOST:PORT"))?;
-    let address = addresses
-        .find(SocketAddr::is_ipv4)
-        .with_context(|| format!("{url}: no IPv4 address"))?;
+    let mut addresses =
+        host.to_socket_addrs().with_context(|| format!("{url}: expected HOST:PORT"))?;
+    let address =
+        addresses.find(SocketAddr::is_ipv4).with_context(|| format!("{url}: no IPv4 address"))?;
     let stream =
         TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
@@ -246,8 +214,7 @@ fn bind_pair(wish: &Wish) -> anyhow::Result<(UdpSocket, UdpSocket)> {
         let first = bind_media(0, wish)?;
         let port = first.local_addr()?.port();
         let pair = if port % 2 == 0 {
-            port.checked_add(1)
-                .map(|next| (Ok(first), bind_media(next, wish)))
+            port.checked_add(1).map(|next| (Ok(first), bind_media(next, wish)))
         } else {
             Some((bind_media(port - 1, wish), Ok(first)))
         };
@@ -263,12 +230,7 @@ const PORT_TRIES_MAX: usize = 100;
 /// A UDP socket for media on the loopback address, as a viewer would have it.
 pub(crate) fn bind_media(port: u16, wish: &Wish) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
-    sys::set_option(
-        &socket,
-        libc::SOL_SOCKET,
-        libc::SO_RCVBUF,
-        wish.receive_buffer_bytes,
-    )?;
+    sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, wish.receive_buffer_bytes)?;
     if wish.gro {
         sys::set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
     }
@@ -292,11 +254,7 @@ fn session_line(id: &str) -> String {
 fn controls(description: &str, base: &str) -> Vec<String> {
     let tracks = description.split("\nm=").skip(1);
     tracks
-        .filter_map(|track| {
-            track
-                .lines()
-                .find_map(|line| line.strip_prefix("a=control:"))
-        })
+        .filter_map(|track| track.lines().find_map(|line| line.strip_prefix("a=control:")))
         .map(|control| match control.trim() {
             control if control.starts_with("rtsp://") => control.to_owned(),
             control => format!("{}/{control}", base.trim_end_matches('/')),

@@ -45,9 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 
     let start = Instant::now();
-    let end = args
-        .seconds
-        .map(|seconds| start + Duration::from_secs(seconds));
+    let end = args.seconds.map(|seconds| start + Duration::from_secs(seconds));
     let mut counts = Counts::default();
     let mut ready: Vec<Ready> = Vec::new();
     for pass in 0_u32.. {
@@ -154,22 +152,14 @@ impl Sender {
                 sys::pin_cubic(&listener).context("cannot pin CUBIC")?;
                 let address = listener.local_addr()?;
                 let viewers = Vec::new();
-                let sender = Sender::Tcp {
-                    listener,
-                    viewers,
-                    payload,
-                };
+                let sender = Sender::Tcp { listener, viewers, payload };
                 (sender, address)
             }
             Transport::Udp => {
                 let socket = UdpSocket::bind(args.listen).with_context(failed)?;
                 let address = socket.local_addr()?;
-                let sender = Sender::Udp {
-                    socket,
-                    viewers: Vec::new(),
-                    trains: Trains::default(),
-                    payload,
-                };
+                let sender =
+                    Sender::Udp { socket, viewers: Vec::new(), trains: Trains::default(), payload };
                 (sender, address)
             }
         };
@@ -200,30 +190,18 @@ impl Sender {
 
     fn join(&mut self) -> anyhow::Result<()> {
         match self {
-            Sender::Tcp {
-                listener, viewers, ..
-            } => {
+            Sender::Tcp { listener, viewers, .. } => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
                 stream.set_nonblocking(true)?;
-                viewers.push(TcpViewer {
-                    stream,
-                    pending_bytes: 0,
-                    gone: false,
-                });
+                viewers.push(TcpViewer { stream, pending_bytes: 0, gone: false });
             }
-            Sender::Udp {
-                socket,
-                viewers,
-                trains,
-                ..
-            } => {
+            Sender::Udp { socket, viewers, trains, .. } => {
                 let mut hello = [0_u8; 16];
                 let (bytes, from) = socket.recv_from(&mut hello)?;
-                let (&[viewer, track], SocketAddr::V4(from)) = (
-                    parse_hello(hello.get(..bytes).unwrap_or(&[])).as_slice(),
-                    from,
-                ) else {
+                let (&[viewer, track], SocketAddr::V4(from)) =
+                    (parse_hello(hello.get(..bytes).unwrap_or(&[])).as_slice(), from)
+                else {
                     return Ok(());
                 };
                 if viewers.len() <= viewer {
@@ -243,9 +221,7 @@ impl Sender {
 
     fn send(&mut self, batch: &Batch, epoll: &Epoll, counts: &mut Counts) -> anyhow::Result<()> {
         match self {
-            Sender::Tcp {
-                viewers, payload, ..
-            } => {
+            Sender::Tcp { viewers, payload, .. } => {
                 let frame = payload.get(..batch.interleaved_bytes()).unwrap_or(payload);
                 for (index, viewer) in viewers.iter_mut().enumerate() {
                     viewer.send(frame, counts);
@@ -255,18 +231,9 @@ impl Sender {
                     }
                 }
             }
-            Sender::Udp {
-                socket,
-                trains,
-                payload,
-                ..
-            } => {
-                let cut = |run: &Packets| {
-                    (
-                        payload.get(..run.bytes).unwrap_or(payload),
-                        run.packet_bytes,
-                    )
-                };
+            Sender::Udp { socket, trains, payload, .. } => {
+                let cut =
+                    |run: &Packets| (payload.get(..run.bytes).unwrap_or(payload), run.packet_bytes);
                 let pictures = batch.picture.iter().map(cut);
                 let sounds = batch.sound.iter().map(cut);
                 let (calls, refused) = trains.send(socket, pictures, sounds);
@@ -280,10 +247,7 @@ impl Sender {
     }
 
     fn flush(&mut self, epoll: &Epoll, index: usize, counts: &mut Counts) -> anyhow::Result<()> {
-        let Sender::Tcp {
-            viewers, payload, ..
-        } = self
-        else {
+        let Sender::Tcp { viewers, payload, .. } = self else {
             return Ok(());
         };
         if let Some(viewer) = viewers.get_mut(index) {

@@ -24,10 +24,7 @@ pub(crate) fn pin_cubic(socket: &impl AsRawFd) -> io::Result<()> {
 
 /// Raises the limit of open files to the highest that is allowed.
 pub(crate) fn raise_file_limit() -> io::Result<()> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit for the call to fill.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
     limit.rlim_cur = limit.rlim_max;
@@ -102,10 +99,12 @@ impl Epoll {
             other => other? as usize,
         };
         let hang_up_mask = (libc::EPOLLHUP | libc::EPOLLRDHUP | libc::EPOLLERR) as u32;
-        out.extend(self.events.iter().take(count).map(|event| Ready {
-            token: event.u64,
-            hang_up: event.events & hang_up_mask != 0,
-        }));
+        out.extend(
+            self.events
+                .iter()
+                .take(count)
+                .map(|event| Ready { token: event.u64, hang_up: event.events & hang_up_mask != 0 }),
+        );
         Ok(())
     }
 
@@ -116,10 +115,7 @@ impl Epoll {
         mask: libc::c_int,
         token: u64,
     ) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: mask as u32,
-            u64: token,
-        };
+        let mut event = libc::epoll_event { events: mask as u32, u64: token };
         // SAFETY: `event` is valid for the call; the kernel checks both descriptors.
         check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), what, fd, &mut event) })?;
         Ok(())
@@ -162,21 +158,14 @@ impl DatagramDrain {
         let mut buffers = vec![[0_u8; DATAGRAM_HEAD_BYTES]; DATAGRAMS_MAX];
         let mut controls: Vec<GroControl> = Vec::new();
         controls.resize_with(DATAGRAMS_MAX, GroControl::default);
-        let mut iovecs: Vec<libc::iovec> = buffers
-            .iter_mut()
-            .map(|buffer| iovec(buffer.as_mut_ptr(), buffer.len()))
-            .collect();
+        let mut iovecs: Vec<libc::iovec> =
+            buffers.iter_mut().map(|buffer| iovec(buffer.as_mut_ptr(), buffer.len())).collect();
         let mut messages: Vec<libc::mmsghdr> =
             iovecs.iter_mut().map(|iovec| message(iovec, 1)).collect();
         for (message, control) in messages.iter_mut().zip(&mut controls) {
             message.msg_hdr.msg_control = ptr::from_mut(control).cast();
         }
-        DatagramDrain {
-            messages,
-            _iovecs: iovecs,
-            buffers,
-            controls,
-        }
+        DatagramDrain { messages, _iovecs: iovecs, buffers, controls }
     }
 
     /// Takes datagrams until the socket is empty and tells of each.
@@ -202,12 +191,7 @@ impl DatagramDrain {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 other => other? as usize,
             };
-            let received = self
-                .messages
-                .iter()
-                .zip(&self.buffers)
-                .zip(&self.controls)
-                .take(count);
+            let received = self.messages.iter().zip(&self.buffers).zip(&self.controls).take(count);
             for ((message, head), control) in received {
                 let bytes = message.msg_len as usize;
                 let control_bytes = message.msg_hdr.msg_controllen;
@@ -278,8 +262,7 @@ impl Trains {
     /// Sets where messages can go; `push` names a destination by its place here.
     pub(crate) fn set_destinations(&mut self, destinations: &[SocketAddrV4]) {
         self.addresses.clear();
-        self.addresses
-            .extend(destinations.iter().copied().map(sockaddr));
+        self.addresses.extend(destinations.iter().copied().map(sockaddr));
     }
 
     /// Pushes a run of datagrams to each destination of the range, cut by the kernel.
@@ -287,8 +270,7 @@ impl Trains {
         let iovec_index = self.iovecs.len();
         self.iovecs.push(iovec(run.as_ptr().cast_mut(), run.len()));
         let control = (run.len() > segment_bytes).then(|| {
-            self.controls
-                .push(SegmentControl::new(segment_bytes as u16));
+            self.controls.push(SegmentControl::new(segment_bytes as u16));
             self.controls.len() - 1
         });
         self.entries.extend(destinations.map(|address| Entry {
@@ -327,10 +309,9 @@ impl Trains {
     fn submit(&mut self, socket: RawFd) -> (u64, u64) {
         self.messages.clear();
         for entry in &self.entries {
-            let (Some(address), Some(iovec)) = (
-                self.addresses.get_mut(entry.address),
-                self.iovecs.get_mut(entry.iovec),
-            ) else {
+            let (Some(address), Some(iovec)) =
+                (self.addresses.get_mut(entry.address), self.iovecs.get_mut(entry.iovec))
+            else {
                 continue;
             };
             let mut message = message(iovec, 1);
@@ -343,11 +324,7 @@ impl Trains {
             self.messages.push(message);
         }
         let (mut calls, mut refused, mut from) = (0, 0, 0);
-        while let Some(rest) = self
-            .messages
-            .get_mut(from..)
-            .filter(|rest| !rest.is_empty())
-        {
+        while let Some(rest) = self.messages.get_mut(from..).filter(|rest| !rest.is_empty()) {
             calls += 1;
             // SAFETY: each message points to an address, an iovec and a control block that `self`
             // holds unchanged during the call, and each iovec to bytes of `pictures` or `sounds`,
@@ -382,10 +359,7 @@ impl SegmentControl {
         header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<u16>()) as _;
         header.cmsg_level = libc::SOL_UDP;
         header.cmsg_type = libc::UDP_SEGMENT;
-        SegmentControl {
-            header,
-            segment_bytes,
-        }
+        SegmentControl { header, segment_bytes }
     }
 }
 
@@ -417,10 +391,7 @@ fn message(iovec: &mut libc::iovec, iovecs: usize) -> libc::mmsghdr {
 }
 
 fn iovec(base: *mut u8, bytes: usize) -> libc::iovec {
-    libc::iovec {
-        iov_base: base.cast(),
-        iov_len: bytes,
-    }
+    libc::iovec { iov_base: base.cast(), iov_len: bytes }
 }
 
 fn sockaddr(address: SocketAddrV4) -> libc::sockaddr_in {
@@ -428,9 +399,7 @@ fn sockaddr(address: SocketAddrV4) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: address.port().to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from(*ip).to_be(),
-        },
+        sin_addr: libc::in_addr { s_addr: u32::from(*ip).to_be() },
         sin_zero: [0; 8],
     }
 }

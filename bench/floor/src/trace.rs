@@ -37,27 +37,17 @@ impl Batch {
     /// (RFC 2326 section 10.12).
     pub(crate) fn interleaved_bytes(&self) -> usize {
         let packets = self.picture.iter().chain(&self.sound);
-        packets
-            .map(|run| run.bytes + INTERLEAVED_BYTES * run.count())
-            .sum()
+        packets.map(|run| run.bytes + INTERLEAVED_BYTES * run.count()).sum()
     }
 
     /// Packets in all.
     pub(crate) fn packets(&self) -> usize {
-        self.picture
-            .iter()
-            .chain(&self.sound)
-            .map(Packets::count)
-            .sum()
+        self.picture.iter().chain(&self.sound).map(Packets::count).sum()
     }
 
     /// Bytes of all packets without framing.
     pub(crate) fn bytes(&self) -> usize {
-        self.picture
-            .iter()
-            .chain(&self.sound)
-            .map(|run| run.bytes)
-            .sum()
+        self.picture.iter().chain(&self.sound).map(|run| run.bytes).sum()
     }
 }
 
@@ -72,10 +62,7 @@ pub(crate) struct Packets {
 
 impl Packets {
     fn one(bytes: usize) -> Packets {
-        Packets {
-            bytes,
-            packet_bytes: bytes,
-        }
+        Packets { bytes, packet_bytes: bytes }
     }
 
     fn count(&self) -> usize {
@@ -143,9 +130,7 @@ impl Trace {
     fn add_sounds(&mut self, sounds: &[Frame], sound: Sound) {
         let mut alone: Vec<Batch> = Vec::new();
         for frame in sounds.iter().filter(|frame| frame.due < self.period) {
-            let next = self
-                .batches
-                .partition_point(|picture| picture.due < frame.due);
+            let next = self.batches.partition_point(|picture| picture.due < frame.due);
             let wait_max = match sound {
                 Sound::Ride => SOUND_WAIT_MAX,
                 Sound::Own | Sound::None => Duration::ZERO,
@@ -232,8 +217,7 @@ fn parse_line(line: &str) -> anyhow::Result<Frame> {
         bail!("expected `time_ns,track,bytes,parameter_sets_bytes`, found {line:?}");
     };
     let number = |text: &str| {
-        text.parse::<u64>()
-            .with_context(|| format!("expected a number, found {text:?}"))
+        text.parse::<u64>().with_context(|| format!("expected a number, found {text:?}"))
     };
     let track = match track {
         "video" => Track::Picture,
@@ -263,13 +247,8 @@ mod tests {
 
     fn milliseconds(trace: &Trace) -> Vec<(u128, usize, usize)> {
         let bytes = |runs: &[Packets]| runs.iter().map(|run| run.bytes).sum();
-        let row = |batch: &Batch| {
-            (
-                batch.due.as_millis(),
-                bytes(&batch.picture),
-                bytes(&batch.sound),
-            )
-        };
+        let row =
+            |batch: &Batch| (batch.due.as_millis(), bytes(&batch.picture), bytes(&batch.sound));
         trace.batches.iter().map(row).collect()
     }
 
@@ -286,10 +265,7 @@ mod tests {
         let trace = Trace::parse(TRACE, Sound::None).unwrap();
         let first = trace.batches.first().unwrap();
         // 4,995 bytes behind the NAL header, in four fragments with 14 bytes of headers each.
-        let fragments = Packets {
-            bytes: 4_995 + 4 * 14,
-            packet_bytes: 1_249 + 14,
-        };
+        let fragments = Packets { bytes: 4_995 + 4 * 14, packet_bytes: 1_249 + 14 };
         assert_eq!(first.picture, [Packets::one(45), fragments]);
         assert_eq!((first.packets(), first.bytes()), (5, 5096));
         assert_eq!(first.interleaved_bytes(), 5096 + 5 * 4);
@@ -298,10 +274,7 @@ mod tests {
     #[test]
     fn sound_of_its_own_goes_at_its_own_time() {
         let trace = Trace::parse(TRACE, Sound::Own).unwrap();
-        let alone = trace
-            .batches
-            .iter()
-            .filter(|batch| batch.picture.is_empty());
+        let alone = trace.batches.iter().filter(|batch| batch.picture.is_empty());
         let dues: Vec<_> = alone.map(|batch| batch.due.as_millis()).collect();
         assert_eq!(dues, [0, 21, 42]);
     }

@@ -24,28 +24,12 @@ fn main() -> Result<(), weir_link::Error> {
         loss: Loss::GilbertElliott(GilbertElliott::from_mean_and_burst(0.01, 3.0)?),
         ..plain
     };
-    let uniform = Jitter::Uniform {
-        spread: Duration::from_millis(2),
-    };
-    let normal = Jitter::Normal {
-        deviation: Duration::from_millis(2),
-    };
+    let uniform = Jitter::Uniform { spread: Duration::from_millis(2) };
+    let normal = Jitter::Normal { deviation: Duration::from_millis(2) };
     run("rate, queue, delay", plain)?;
     run("and loss in bursts", lossy)?;
-    run(
-        "and uniform jitter",
-        Settings {
-            jitter: uniform,
-            ..lossy
-        },
-    )?;
-    run(
-        "and normal jitter",
-        Settings {
-            jitter: normal,
-            ..lossy
-        },
-    )
+    run("and uniform jitter", Settings { jitter: uniform, ..lossy })?;
+    run("and normal jitter", Settings { jitter: normal, ..lossy })
 }
 
 fn run(name: &str, settings: Settings) -> Result<(), weir_link::Error> {

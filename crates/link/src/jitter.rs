@@ -54,9 +54,7 @@ fn ln(x: f64) -> f64 {
     // ln m = 2 artanh s, whose series ends below 2^-53 after eleven terms as |s| < 0.172.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
-    let series = (0..11)
-        .rev()
-        .fold(0.0, |sum, n| sum * square + 1.0 / f64::from(2 * n + 1));
+    let series = (0..11).rev().fold(0.0, |sum, n| sum * square + 1.0 / f64::from(2 * n + 1));
     2.0 * s * series + exponent as f64 * core::f64::consts::LN_2
 }
 
@@ -67,9 +65,7 @@ mod tests {
     const MEAN: Duration = Duration::from_millis(50);
 
     fn draws(jitter: Jitter) -> Vec<f64> {
-        (0..100_000)
-            .map(|index| delay_nanos(7, index, MEAN, &jitter) as f64 / 1e6)
-            .collect()
+        (0..100_000).map(|index| delay_nanos(7, index, MEAN, &jitter) as f64 / 1e6).collect()
     }
 
     fn mean_and_deviation(draws: &[f64]) -> (f64, f64) {
@@ -80,9 +76,7 @@ mod tests {
 
     #[test]
     fn uniform_jitter_fills_its_range_evenly() {
-        let mut draws = draws(Jitter::Uniform {
-            spread: Duration::from_millis(10),
-        });
+        let mut draws = draws(Jitter::Uniform { spread: Duration::from_millis(10) });
         draws.sort_by(f64::total_cmp);
         // Kolmogorov-Smirnov: 1.63 / sqrt(n) is the bound at a confidence of 99 %.
         let n = draws.len() as f64;
@@ -97,9 +91,7 @@ mod tests {
 
     #[test]
     fn normal_jitter_has_its_deviation_and_its_tails() {
-        let draws = draws(Jitter::Normal {
-            deviation: Duration::from_millis(10),
-        });
+        let draws = draws(Jitter::Normal { deviation: Duration::from_millis(10) });
         let (mean, deviation) = mean_and_deviation(&draws);
         assert!((mean - 50.0).abs() < 0.15, "{mean}");
         assert!((deviation - 10.0).abs() < 0.1, "{deviation}");
@@ -111,9 +103,7 @@ mod tests {
 
     #[test]
     fn a_delay_is_never_negative() {
-        let jitter = Jitter::Normal {
-            deviation: Duration::from_secs(3600),
-        };
+        let jitter = Jitter::Normal { deviation: Duration::from_secs(3600) };
         assert!(draws(jitter).iter().all(|delay| *delay >= 0.0));
         assert_eq!(delay_nanos(1, 0, Duration::ZERO, &Jitter::None), 0);
     }
@@ -123,10 +113,7 @@ mod tests {
         let mut random = Random::new(4);
         for _ in 0..10_000 {
             let x = random.next_f64().max(1e-300) * 3.0;
-            assert!(
-                (ln(x) - x.ln()).abs() <= 1e-15 * x.ln().abs().max(1.0),
-                "{x}"
-            );
+            assert!((ln(x) - x.ln()).abs() <= 1e-15 * x.ln().abs().max(1.0), "{x}");
         }
     }
 }

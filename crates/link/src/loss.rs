@@ -17,12 +17,7 @@ pub(crate) struct Chance {
 
 impl Chance {
     pub(crate) fn new(loss_key: u64, step_key: u64) -> Self {
-        Chance {
-            loss_key,
-            step_key,
-            bad: None,
-            next: 0,
-        }
+        Chance { loss_key, step_key, bad: None, next: 0 }
     }
 
     /// Lets a new chain begin at packet `index`, in its long-run state.
@@ -74,9 +69,7 @@ mod tests {
 
     fn fates(loss: Loss, seed: u64) -> Vec<bool> {
         let mut chance = Chance::new(hash([seed, 1]), hash([seed, 2]));
-        (0..PACKETS)
-            .map(|index| chance.takes(&loss, index))
-            .collect()
+        (0..PACKETS).map(|index| chance.takes(&loss, index)).collect()
     }
 
     fn mean(fates: &[bool]) -> f64 {
@@ -88,10 +81,7 @@ mod tests {
         for chance in [0.0, 0.001, 0.01, 0.3, 1.0] {
             let deviation = (chance * (1.0 - chance) / PACKETS as f64).sqrt();
             let got = mean(&fates(Loss::Independent(chance), 3));
-            assert!(
-                (got - chance).abs() <= 3.3 * deviation,
-                "asked {chance}, got {got}"
-            );
+            assert!((got - chance).abs() <= 3.3 * deviation, "asked {chance}, got {got}");
         }
     }
 
@@ -103,31 +93,16 @@ mod tests {
             let bursts = fates.windows(2).filter(|pair| !pair[0] && pair[1]).count() as f64;
             let got = mean(&fates);
             let length = got * PACKETS as f64 / bursts;
-            assert!(
-                (got / asked - 1.0).abs() < 0.1,
-                "mean: asked {asked}, got {got}"
-            );
-            assert!(
-                (length / burst - 1.0).abs() < 0.1,
-                "burst: asked {burst}, got {length}"
-            );
+            assert!((got / asked - 1.0).abs() < 0.1, "mean: asked {asked}, got {got}");
+            assert!((length / burst - 1.0).abs() < 0.1, "burst: asked {burst}, got {length}");
         }
     }
 
     #[test]
     fn all_four_parameters_count() {
-        let model = GilbertElliott {
-            p: 0.02,
-            r: 0.2,
-            h: 0.4,
-            k: 0.99,
-        };
+        let model = GilbertElliott { p: 0.02, r: 0.2, h: 0.4, k: 0.99 };
         let got = mean(&fates(Loss::GilbertElliott(model), 9));
-        assert!(
-            (got / model.mean_loss() - 1.0).abs() < 0.05,
-            "{got} {}",
-            model.mean_loss()
-        );
+        assert!((got / model.mean_loss() - 1.0).abs() < 0.05, "{got} {}", model.mean_loss());
     }
 
     #[test]

@@ -92,15 +92,9 @@ impl Counters {
 
     pub(crate) fn drop_one(&mut self, reason: Dropped, bytes: u32) {
         let (packets, total) = match reason {
-            Dropped::Queue => (
-                &mut self.dropped_queue_packets,
-                &mut self.dropped_queue_bytes,
-            ),
+            Dropped::Queue => (&mut self.dropped_queue_packets, &mut self.dropped_queue_bytes),
             Dropped::Loss => (&mut self.dropped_loss_packets, &mut self.dropped_loss_bytes),
-            Dropped::Inside => (
-                &mut self.dropped_inside_packets,
-                &mut self.dropped_inside_bytes,
-            ),
+            Dropped::Inside => (&mut self.dropped_inside_packets, &mut self.dropped_inside_bytes),
         };
         *packets += 1;
         *total += u64::from(bytes);

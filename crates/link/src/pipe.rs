@@ -108,12 +108,7 @@ impl<P> Pipe<P> {
     /// counted. A packet that chance will take is accepted all the same.
     pub fn offer(&mut self, now: Instant, bytes: u32, payload: P) -> Result<(), Dropped> {
         let now = self.advance(now);
-        let packet = Packet {
-            index: self.next_index,
-            bytes,
-            entered: now,
-            payload,
-        };
+        let packet = Packet { index: self.next_index, bytes, entered: now, payload };
         self.next_index += 1;
         self.counters.offered_packets += 1;
         self.counters.offered_bytes += u64::from(bytes);
@@ -145,12 +140,7 @@ impl<P> Pipe<P> {
         let Flying { packet, at } = self.flying.pop_front()?;
         self.counters.delivered_packets += 1;
         self.counters.delivered_bytes += u64::from(packet.bytes);
-        Some(Delivery {
-            at,
-            index: packet.index,
-            bytes: packet.bytes,
-            payload: packet.payload,
-        })
+        Some(Delivery { at, index: packet.index, bytes: packet.bytes, payload: packet.payload })
     }
 
     /// When to poll again; `None` while the pipe is empty. Offers and new settings change it.
@@ -251,15 +241,9 @@ impl<P> Pipe<P> {
     }
 
     fn send(&mut self, packet: Packet<P>, at: Instant, spare: Work) {
-        let work = u64::from(packet.bytes)
-            .saturating_mul(WORK_PER_BYTE)
-            .saturating_sub(spare);
+        let work = u64::from(packet.bytes).saturating_mul(WORK_PER_BYTE).saturating_sub(spare);
         let (done, spare) = finish(self.settings.rate, at, work);
-        self.sender = Some(Sending {
-            packet,
-            done,
-            spare,
-        });
+        self.sender = Some(Sending { packet, done, spare });
     }
 
     fn depart(&mut self, packet: Packet<P>, left: Instant) {
@@ -297,19 +281,8 @@ impl<P> Pipe<P> {
             self.passages.pop_front();
             self.counters.passages_missed += 1;
         }
-        let Packet {
-            index,
-            bytes,
-            entered,
-            ..
-        } = *packet;
-        self.passages.push_back(Passage {
-            index,
-            bytes,
-            entered,
-            left_queue,
-            fate,
-        });
+        let Packet { index, bytes, entered, .. } = *packet;
+        self.passages.push_back(Passage { index, bytes, entered, left_queue, fate });
     }
 }
 

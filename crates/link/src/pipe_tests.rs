@@ -40,10 +40,7 @@ fn a_busy_link_sends_at_its_rate_within_one_packet_over_ten_seconds() {
             while pipe.poll(now.min(end)).is_some() {}
         }
         let bytes = pipe.counters().delivered_bytes;
-        assert!(
-            (rate * 10 / 8).abs_diff(bytes) <= u64::from(MTU),
-            "{rate}: {bytes}"
-        );
+        assert!((rate * 10 / 8).abs_diff(bytes) <= u64::from(MTU), "{rate}: {bytes}");
     }
 }
 
@@ -51,10 +48,7 @@ fn a_busy_link_sends_at_its_rate_within_one_packet_over_ten_seconds() {
 fn departures_are_exact_to_the_nanosecond_for_ever() {
     // 3 bytes at 7 bit/s take 24/7 s, which no nanosecond counts exactly.
     let rate = Rate::bits_per_second(7);
-    let mut pipe = pipe(Settings {
-        rate,
-        ..Settings::default()
-    });
+    let mut pipe = pipe(Settings { rate, ..Settings::default() });
     for n in 0..1000 {
         pipe.offer(Instant::ZERO, 3, n).expect("room");
     }
@@ -66,10 +60,7 @@ fn departures_are_exact_to_the_nanosecond_for_ever() {
 #[test]
 fn the_delay_is_exact() {
     let delay = Duration::from_nanos(12_345_678);
-    let mut pipe = pipe(Settings {
-        delay,
-        ..Settings::default()
-    });
+    let mut pipe = pipe(Settings { delay, ..Settings::default() });
     for n in 0..100 {
         pipe.offer(at(n * 1000), MTU, n).expect("room");
     }
@@ -81,31 +72,18 @@ fn the_delay_is_exact() {
 #[test]
 fn a_full_queue_drops_the_newcomer() {
     let rate = Rate::bits_per_second(12_000);
-    let mut pipe = pipe(Settings {
-        rate,
-        queue: Queue::Bytes(3000),
-        ..Settings::default()
-    });
+    let mut pipe = pipe(Settings { rate, queue: Queue::Bytes(3000), ..Settings::default() });
     for n in 0..3 {
         assert_eq!(pipe.offer(Instant::ZERO, MTU, n), Ok(()));
     }
     assert_eq!(pipe.offer(Instant::ZERO, MTU, 3), Err(Dropped::Queue));
     // A packet takes one second: at its end one waits and there is room for another.
     assert_eq!(pipe.offer(Instant::from_millis(1000), MTU, 4), Ok(()));
-    let order: Vec<u64> = drain(&mut pipe)
-        .into_iter()
-        .map(|delivery| delivery.payload)
-        .collect();
+    let order: Vec<u64> = drain(&mut pipe).into_iter().map(|delivery| delivery.payload).collect();
     assert_eq!(order, [0, 1, 2, 4]);
     let counters = pipe.counters();
-    assert_eq!(
-        (counters.dropped_queue_packets, counters.dropped_queue_bytes),
-        (1, 1500)
-    );
-    assert_eq!(
-        (counters.queue_packets_max, counters.queue_bytes_max),
-        (2, 3000)
-    );
+    assert_eq!((counters.dropped_queue_packets, counters.dropped_queue_bytes), (1, 1500));
+    assert_eq!((counters.queue_packets_max, counters.queue_bytes_max), (2, 3000));
 }
 
 #[test]
@@ -134,10 +112,7 @@ fn a_packet_lost_by_chance_has_used_its_share_of_the_rate() {
     let out = drain(&mut pipe);
     assert!(!out.is_empty() && out.len() < 20);
     for delivery in out {
-        assert_eq!(
-            delivery.at,
-            Instant::from_millis(1000 * (delivery.index + 1))
-        );
+        assert_eq!(delivery.at, Instant::from_millis(1000 * (delivery.index + 1)));
     }
 }
 
@@ -159,26 +134,17 @@ fn what_the_queue_drops_changes_nobody_elses_chance() {
         }
         drain(&mut pipe);
         let passages = std::iter::from_fn(|| pipe.take_passage());
-        passages
-            .map(|passage| (passage.index, passage.fate))
-            .collect::<Vec<_>>()
+        passages.map(|passage| (passage.index, passage.fate)).collect::<Vec<_>>()
     };
     let (wide, narrow) = (lost(1000), lost(5));
     let by_chance = |fates: &[(u64, Fate)], index: u64| {
-        let fate = fates
-            .iter()
-            .find(|(n, _)| *n == index)
-            .map(|(_, fate)| *fate);
+        let fate = fates.iter().find(|(n, _)| *n == index).map(|(_, fate)| *fate);
         fate == Some(Fate::Dropped(Dropped::Loss))
     };
     let mut compared = 0;
     for (index, fate) in &narrow {
         if *fate != Fate::Dropped(Dropped::Queue) {
-            assert_eq!(
-                by_chance(&wide, *index),
-                by_chance(&narrow, *index),
-                "{index}"
-            );
+            assert_eq!(by_chance(&wide, *index), by_chance(&narrow, *index), "{index}");
             compared += 1;
         }
     }
@@ -191,9 +157,7 @@ fn the_same_seed_gives_the_same_fates_whatever_the_offer_times() {
         let settings = Settings {
             rate: Rate::bits_per_second(1_000_000_000),
             delay: Duration::from_millis(20),
-            jitter: Jitter::Normal {
-                deviation: Duration::from_micros(1),
-            },
+            jitter: Jitter::Normal { deviation: Duration::from_micros(1) },
             loss: Loss::GilbertElliott(
                 GilbertElliott::from_mean_and_burst(0.1, 3.0).expect("possible"),
             ),
@@ -226,16 +190,10 @@ fn the_same_seed_gives_the_same_fates_whatever_the_offer_times() {
 fn the_two_directions_have_fates_of_their_own() {
     let lost = |direction| {
         let loss = Loss::Independent(0.5);
-        let settings = Settings {
-            loss,
-            ..Settings::default()
-        };
+        let settings = Settings { loss, ..Settings::default() };
         let mut pipe = Pipe::new(1, LinkId(1), direction, settings).expect("possible");
         (0..64).for_each(|n| pipe.offer(Instant::ZERO, MTU, n).expect("room"));
-        drain(&mut pipe)
-            .into_iter()
-            .map(|delivery| delivery.payload)
-            .collect::<Vec<_>>()
+        drain(&mut pipe).into_iter().map(|delivery| delivery.payload).collect::<Vec<_>>()
     };
     assert_ne!(lost(Direction::Up), lost(Direction::Down));
 }
@@ -244,9 +202,7 @@ fn the_two_directions_have_fates_of_their_own() {
 fn jitter_keeps_order() {
     let mut pipe = pipe(Settings {
         delay: Duration::from_millis(10),
-        jitter: Jitter::Uniform {
-            spread: Duration::from_millis(20),
-        },
+        jitter: Jitter::Uniform { spread: Duration::from_millis(20) },
         ..Settings::default()
     });
     for n in 0..2000 {
@@ -259,22 +215,14 @@ fn jitter_keeps_order() {
 
 #[test]
 fn a_new_rate_in_mid_packet_takes_over_its_remaining_bits() {
-    let rate = |bits| Settings {
-        rate: Rate::bits_per_second(bits),
-        ..Settings::default()
-    };
+    let rate = |bits| Settings { rate: Rate::bits_per_second(bits), ..Settings::default() };
     let mut pipe = pipe(rate(12_000));
     for n in 0..4 {
         pipe.offer(Instant::ZERO, MTU, n).expect("room");
     }
-    pipe.set(Instant::from_millis(500), rate(6_000))
-        .expect("possible");
-    pipe.set(Instant::from_millis(2_500), rate(24_000))
-        .expect("possible");
-    let times: Vec<u64> = drain(&mut pipe)
-        .iter()
-        .map(|d| d.at.as_nanos() / 1_000_000)
-        .collect();
+    pipe.set(Instant::from_millis(500), rate(6_000)).expect("possible");
+    pipe.set(Instant::from_millis(2_500), rate(24_000)).expect("possible");
+    let times: Vec<u64> = drain(&mut pipe).iter().map(|d| d.at.as_nanos() / 1_000_000).collect();
     // Half of the first at 12k, half at 6k: 1500. Half of the second by 2500, the rest at 24k.
     assert_eq!(times, [1500, 2750, 3250, 3750]);
 }
@@ -290,16 +238,9 @@ fn a_shorter_delay_lets_nothing_overtake_and_a_smaller_queue_drops_nothing_insid
     for n in 0..50 {
         pipe.offer(Instant::ZERO, MTU, n).expect("room");
     }
-    let after = Settings {
-        delay: Duration::ZERO,
-        queue: Queue::Packets(1),
-        ..before
-    };
+    let after = Settings { delay: Duration::ZERO, queue: Queue::Packets(1), ..before };
     pipe.set(Instant::from_millis(10), after).expect("possible");
-    assert_eq!(
-        pipe.offer(Instant::from_millis(10), MTU, 50),
-        Err(Dropped::Queue)
-    );
+    assert_eq!(pipe.offer(Instant::from_millis(10), MTU, 50), Err(Dropped::Queue));
     let out = drain(&mut pipe);
     assert!(out.is_sorted_by_key(|delivery| delivery.at));
     assert!(out.iter().map(|delivery| delivery.payload).eq(0..50));
@@ -307,10 +248,7 @@ fn a_shorter_delay_lets_nothing_overtake_and_a_smaller_queue_drops_nothing_insid
 
 #[test]
 fn an_unlimited_rate_lets_the_queue_go_at_once() {
-    let slow = Settings {
-        rate: Rate::bits_per_second(1),
-        ..Settings::default()
-    };
+    let slow = Settings { rate: Rate::bits_per_second(1), ..Settings::default() };
     let mut pipe = pipe(slow);
     (0..5).for_each(|n| pipe.offer(Instant::ZERO, MTU, n).expect("room"));
     let now = Instant::from_millis(7);
@@ -322,10 +260,7 @@ fn an_unlimited_rate_lets_the_queue_go_at_once() {
 #[test]
 fn too_many_packets_inside_are_refused_and_counted() {
     let delay = Duration::from_secs(3600);
-    let mut pipe = pipe(Settings {
-        delay,
-        ..Settings::default()
-    });
+    let mut pipe = pipe(Settings { delay, ..Settings::default() });
     for n in 0..PACKETS_INSIDE_MAX as u64 {
         pipe.offer(Instant::ZERO, 1, n).expect("room");
     }
@@ -349,22 +284,14 @@ fn time_that_goes_back_counts_as_the_latest_seen() {
     let mut pipe = pipe(Settings::default());
     pipe.offer(Instant::from_millis(5), MTU, 0).expect("room");
     pipe.offer(Instant::from_millis(3), MTU, 1).expect("room");
-    assert!(
-        drain(&mut pipe)
-            .iter()
-            .all(|delivery| delivery.at == Instant::from_millis(5))
-    );
+    assert!(drain(&mut pipe).iter().all(|delivery| delivery.at == Instant::from_millis(5)));
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
-    let rate = prop_oneof![
-        Just(Rate::Unlimited),
-        (1u64..2_000_000_000).prop_map(Rate::bits_per_second),
-    ];
-    let queue = prop_oneof![
-        (1500u64..50_000).prop_map(Queue::Bytes),
-        (1u64..40).prop_map(Queue::Packets)
-    ];
+    let rate =
+        prop_oneof![Just(Rate::Unlimited), (1u64..2_000_000_000).prop_map(Rate::bits_per_second),];
+    let queue =
+        prop_oneof![(1500u64..50_000).prop_map(Queue::Bytes), (1u64..40).prop_map(Queue::Packets)];
     let span = || (0u64..50_000_000).prop_map(Duration::from_nanos);
     let jitter = prop_oneof![
         Just(Jitter::None),

@@ -152,12 +152,7 @@ impl GilbertElliott {
     /// `burst_packets` is at least 1; with it at `1 / (1 - mean)` losses are independent.
     pub fn from_mean_and_burst(mean: f64, burst_packets: f64) -> Result<Self, Error> {
         if !(0.0..1.0).contains(&mean) {
-            return Err(Error::setting(
-                "loss",
-                mean,
-                "a mean from 0 to less than 1",
-                "0.01",
-            ));
+            return Err(Error::setting("loss", mean, "a mean from 0 to less than 1", "0.01"));
         }
         if !(1.0..=BURST_PACKETS_MAX).contains(&burst_packets) {
             let expected = "a mean burst of 1 to 1000000 packets";
@@ -174,21 +169,12 @@ impl GilbertElliott {
                 "20 for a mean of 0.9",
             ));
         }
-        Ok(GilbertElliott {
-            p,
-            r,
-            h: 0.0,
-            k: 1.0,
-        })
+        Ok(GilbertElliott { p, r, h: 0.0, k: 1.0 })
     }
 
     /// The share of time spent in the bad state: `p / (p + r)`.
     pub fn bad_share(&self) -> f64 {
-        if self.p + self.r > 0.0 {
-            self.p / (self.p + self.r)
-        } else {
-            0.0
-        }
+        if self.p + self.r > 0.0 { self.p / (self.p + self.r) } else { 0.0 }
     }
 
     /// The share of packets lost in the long run.
@@ -201,28 +187,16 @@ impl GilbertElliott {
 impl Settings {
     /// Whether all of it can be done; the error names the field, what is allowed and an example.
     pub fn check(&self) -> Result<(), Error> {
-        if let Rate::Constant {
-            bits_per_second: bits,
-        } = self.rate
+        if let Rate::Constant { bits_per_second: bits } = self.rate
             && !(1..=RATE_BITS_MAX).contains(&bits)
         {
             let expected = "1 bit to 1000 Gbit a second, or unlimited";
-            return Err(Error::setting(
-                "rate",
-                format!("{bits} bit/s"),
-                expected,
-                "5mbit",
-            ));
+            return Err(Error::setting("rate", format!("{bits} bit/s"), expected, "5mbit"));
         }
         match self.queue {
             Queue::Bytes(bytes) if bytes < QUEUE_BYTES_MIN => {
                 let expected = "room for one packet of 1500 bytes at least";
-                return Err(Error::setting(
-                    "queue",
-                    format!("{bytes} bytes"),
-                    expected,
-                    "64kb",
-                ));
+                return Err(Error::setting("queue", format!("{bytes} bytes"), expected, "64kb"));
             }
             Queue::Packets(0) => {
                 let expected = "room for one packet at least";
@@ -254,24 +228,14 @@ fn check_span(field: &'static str, span: Duration) -> Result<(), Error> {
     if span <= SPAN_MAX {
         return Ok(());
     }
-    Err(Error::setting(
-        field,
-        format!("{span:?}"),
-        "0 to 1 hour",
-        "40ms",
-    ))
+    Err(Error::setting(field, format!("{span:?}"), "0 to 1 hour", "40ms"))
 }
 
 fn check_chance(field: &'static str, chance: f64) -> Result<(), Error> {
     if (0.0..=1.0).contains(&chance) {
         return Ok(());
     }
-    Err(Error::setting(
-        field,
-        chance,
-        "0 to 1, which is 0% to 100%",
-        "0.01, or 1% as text",
-    ))
+    Err(Error::setting(field, chance, "0 to 1, which is 0% to 100%", "0.01, or 1% as text"))
 }
 
 /// A request that cannot be met or read.
@@ -299,12 +263,7 @@ impl Error {
         expected: &'static str,
         example: &'static str,
     ) -> Self {
-        Error::Setting {
-            field,
-            got: got.to_string(),
-            expected,
-            example,
-        }
+        Error::Setting { field, got: got.to_string(), expected, example }
     }
 }
 
@@ -350,12 +309,7 @@ mod tests {
         assert!(refusal(|s| s.delay = Duration::from_secs(3601)).starts_with("delay: "));
         for bad in [-0.1, 1.01, f64::NAN, f64::INFINITY] {
             assert!(refusal(|s| s.loss = Loss::Independent(bad)).starts_with("loss: "));
-            let model = GilbertElliott {
-                p: 0.1,
-                r: 0.5,
-                h: bad,
-                k: 1.0,
-            };
+            let model = GilbertElliott { p: 0.1, r: 0.5, h: bad, k: 1.0 };
             assert!(refusal(|s| s.loss = Loss::GilbertElliott(model)).starts_with("loss h: "));
         }
     }

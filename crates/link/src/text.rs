@@ -39,11 +39,7 @@ impl FromStr for Rate {
             _ => return Err(refuse()),
         };
         let rate = Rate::bits_per_second((number * factor).round() as u64);
-        Settings {
-            rate,
-            ..Settings::default()
-        }
-        .check()?;
+        Settings { rate, ..Settings::default() }.check()?;
         Ok(rate)
     }
 }
@@ -60,11 +56,7 @@ impl FromStr for Queue {
             "p" | "packet" | "packets" => Queue::Packets(number.round() as u64),
             unit => Queue::Bytes((number * bytes_in(unit).ok_or_else(refuse)?).round() as u64),
         };
-        Settings {
-            queue,
-            ..Settings::default()
-        }
-        .check()?;
+        Settings { queue, ..Settings::default() }.check()?;
         Ok(queue)
     }
 }
@@ -75,9 +67,7 @@ impl FromStr for Jitter {
     /// `5ms` (uniform), `5ms uniform`, `5ms normal`, or `none`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let lower = text.trim().to_ascii_lowercase();
-        let (span, shape) = lower
-            .split_once(char::is_whitespace)
-            .unwrap_or((&lower, "uniform"));
+        let (span, shape) = lower.split_once(char::is_whitespace).unwrap_or((&lower, "uniform"));
         let refuse = || {
             let expected = "a time span, then uniform or normal";
             Error::setting("jitter", quote(text), expected, "5ms normal")
@@ -168,9 +158,7 @@ impl FromStr for Size {
         let expected = "a number with b, kb, kib, mb or mib";
         let refuse = || Error::setting("size", quote(text), expected, "64kb");
         let (number, unit) = number_and_unit(text).ok_or_else(refuse)?;
-        Ok(Size(
-            (number * bytes_in(&unit).ok_or_else(refuse)?).round() as u64
-        ))
+        Ok(Size((number * bytes_in(&unit).ok_or_else(refuse)?).round() as u64))
     }
 }
 
@@ -188,9 +176,7 @@ fn bytes_in(unit: &str) -> Option<f64> {
 /// A number that is not negative, and what follows it in small letters.
 fn number_and_unit(text: &str) -> Option<(f64, String)> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     Some((number.parse().ok()?, unit.trim().to_lowercase()))
 }
@@ -207,10 +193,7 @@ mod tests {
     #[test]
     fn settings_are_read_as_people_write_them() {
         assert_eq!("5mbit".parse(), Ok(Rate::bits_per_second(5_000_000)));
-        assert_eq!(
-            "1.5 Gbit/s".parse(),
-            Ok(Rate::bits_per_second(1_500_000_000))
-        );
+        assert_eq!("1.5 Gbit/s".parse(), Ok(Rate::bits_per_second(1_500_000_000)));
         assert_eq!("unlimited".parse(), Ok(Rate::Unlimited));
         assert_eq!("64kb".parse(), Ok(Queue::Bytes(64_000)));
         assert_eq!("64KiB".parse(), Ok(Queue::Bytes(65_536)));
@@ -221,9 +204,7 @@ mod tests {
         assert_eq!("1%".parse(), Ok(Share(0.01)));
         assert_eq!("2mb".parse(), Ok(Size(2_000_000)));
         assert_eq!("2%".parse(), Ok(Loss::Independent(0.02)));
-        let jitter = Jitter::Normal {
-            deviation: Duration::from_millis(5),
-        };
+        let jitter = Jitter::Normal { deviation: Duration::from_millis(5) };
         assert_eq!("5ms normal".parse(), Ok(jitter));
         let model = GilbertElliott::from_mean_and_burst(0.01, 3.0).expect("possible");
         assert_eq!("1% burst 3".parse(), Ok(Loss::GilbertElliott(model)));
@@ -231,45 +212,20 @@ mod tests {
 
     #[test]
     fn mistyped_units_and_impossible_values_are_refused_with_an_example() {
-        for text in [
-            "5",
-            "5mbps",
-            "-5mbit",
-            "0mbit",
-            "",
-            "mbit",
-            "5 m bit",
-            "nanmbit",
-            "1.2.3mbit",
-        ] {
+        for text in ["5", "5mbps", "-5mbit", "0mbit", "", "mbit", "5 m bit", "nanmbit", "1.2.3mbit"]
+        {
             let error = text.parse::<Rate>().expect_err(text).to_string();
-            assert!(
-                error.starts_with("rate: ") && error.ends_with("(example: 5mbit)"),
-                "{error}"
-            );
+            assert!(error.starts_with("rate: ") && error.ends_with("(example: 5mbit)"), "{error}");
         }
         for text in ["1499b", "0p", "64", "64gb", "-1kb"] {
             let error = text.parse::<Queue>().expect_err(text).to_string();
-            assert!(
-                error.starts_with("queue: ") && error.contains("(example: "),
-                "{error}"
-            );
+            assert!(error.starts_with("queue: ") && error.contains("(example: "), "{error}");
         }
-        for text in [
-            "101%",
-            "-1%",
-            "1",
-            "0.01",
-            "1% burst",
-            "1% burst 0",
-            "1% bursts 3",
-            "1% burst 3 4",
-        ] {
+        for text in
+            ["101%", "-1%", "1", "0.01", "1% burst", "1% burst 0", "1% bursts 3", "1% burst 3 4"]
+        {
             let error = text.parse::<Loss>().expect_err(text).to_string();
-            assert!(
-                error.starts_with("loss") && error.contains("(example: "),
-                "{error}"
-            );
+            assert!(error.starts_with("loss") && error.contains("(example: "), "{error}");
         }
         for text in ["40", "-1ms", "40m", "61min", "ms"] {
             assert!(text.parse::<Span>().is_err(), "{text}");

@@ -13,11 +13,7 @@ pub(crate) struct BitReader<'a> {
 impl<'a> BitReader<'a> {
     /// A reader of `data`, which errors call `what`.
     pub(crate) fn new(what: &'static str, data: &'a [u8]) -> Self {
-        BitReader {
-            what,
-            data,
-            at_bit: 0,
-        }
+        BitReader { what, data, at_bit: 0 }
     }
 
     pub(crate) fn left_bits(&self) -> usize {

@@ -75,18 +75,11 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn syntax(what: &'static str, offset: usize, reason: impl Into<String>) -> Self {
-        Error::Syntax {
-            what,
-            offset,
-            reason: reason.into(),
-        }
+        Error::Syntax { what, offset, reason: reason.into() }
     }
 
     pub(crate) fn unsupported(what: &'static str, reason: impl Into<String>) -> Self {
-        Error::Unsupported {
-            what,
-            reason: reason.into(),
-        }
+        Error::Unsupported { what, reason: reason.into() }
     }
 }
 
@@ -94,9 +87,5 @@ fn list(skipped: &[SkippedTrack]) -> String {
     if skipped.is_empty() {
         return "the movie has no tracks".to_owned();
     }
-    skipped
-        .iter()
-        .map(SkippedTrack::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    skipped.iter().map(SkippedTrack::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -16,9 +16,7 @@ pub fn fuzz_mp4(data: &[u8]) {
             Ok(Step::Need { offset, bytes }) => {
                 let range = offset as usize..(offset + bytes) as usize;
                 let part = data.get(range).expect("an opener stays within the file");
-                opener
-                    .feed(offset, part)
-                    .expect("these bytes were asked for");
+                opener.feed(offset, part).expect("these bytes were asked for");
             }
             Ok(Step::Done(movie)) => return walk(&movie, data),
             Err(error) => return drop(error.to_string()),
@@ -33,19 +31,12 @@ fn walk(movie: &Movie, data: &[u8]) {
         movie.gop_at(movie.gop_start(gop));
         let mut last = None;
         for sample in movie.gop_samples(gop).take(2000) {
-            assert!(
-                last.is_none_or(|last| last <= sample.dts),
-                "decoding times rise"
-            );
+            assert!(last.is_none_or(|last| last <= sample.dts), "decoding times rise");
             last = Some(sample.dts);
             let end = sample.offset + u64::from(sample.bytes);
             let bytes = data.get(sample.offset as usize..end as usize);
             let bytes = bytes.expect("samples are within the file");
-            let frame = movie.frame(
-                &sample,
-                Bytes::copy_from_slice(bytes),
-                Instant::from_nanos(0),
-            );
+            let frame = movie.frame(&sample, Bytes::copy_from_slice(bytes), Instant::from_nanos(0));
             if let (Ok(frame), Some(writer)) = (frame, &mut writer) {
                 let _ = writer.push(&frame);
             }
@@ -63,22 +54,14 @@ pub fn fuzz_avcc(data: &[u8]) {
     if let Ok(config) = Config::from_avcc(data) {
         let _ = config.picture();
         let again = Config::from_avcc(&config.to_avcc());
-        assert_eq!(
-            again.as_ref(),
-            Ok(&config),
-            "a record returns its configuration"
-        );
+        assert_eq!(again.as_ref(), Ok(&config), "a record returns its configuration");
     }
 }
 
 /// `data` as an AudioSpecificConfig, and as an ADTS frame.
 pub fn fuzz_asc(data: &[u8]) {
     if let Ok(config) = aac::Config::from_asc(data) {
-        let _ = (
-            config.frame_duration(),
-            config.output_rate_hz(),
-            config.codec_string(),
-        );
+        let _ = (config.frame_duration(), config.output_rate_hz(), config.codec_string());
     }
     let _ = aac::AdtsHeader::read(data);
 }
@@ -100,11 +83,7 @@ pub fn fuzz_nal(data: &[u8]) {
     }
     let unit = AccessUnit::from_nals(&config, nals.into_iter());
     let again = AccessUnit::from_length_prefixed(&config, &unit.payload, 4);
-    assert_eq!(
-        again.map(|again| again.payload),
-        Ok(unit.payload),
-        "it is in form"
-    );
+    assert_eq!(again.map(|again| again.payload), Ok(unit.payload), "it is in form");
     for length_bytes in [1, 2, 4] {
         LengthPrefixed::new(data, length_bytes).for_each(drop);
         let data = Bytes::copy_from_slice(data);

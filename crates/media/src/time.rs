@@ -31,9 +31,7 @@ impl MediaTime {
     pub const fn from_ticks(ticks: i64, rate_hz: u32) -> Self {
         assert!(rate_hz > 0, "a clock rate is never zero");
         let rate = rate_hz as i128;
-        MediaTime(saturate(
-            (ticks as i128 * NANOS + rate / 2).div_euclid(rate),
-        ))
+        MediaTime(saturate((ticks as i128 * NANOS + rate / 2).div_euclid(rate)))
     }
 
     /// The nearest tick of a clock with `rate_hz` ticks a second; saturates.

@@ -27,29 +27,20 @@ fn dir() -> Option<&'static Path> {
         let sources = "-f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i sine=r=48000 -t 3";
         let video =
             "-c:v libx264 -preset ultrafast -x264-params 8x8dct=1 -bf 2 -pix_fmt yuv420p -g 30";
-        ffmpeg(
-            &dir,
-            &format!("{sources} {video} -c:a aac -b:a 64k base.mp4"),
-        );
+        ffmpeg(&dir, &format!("{sources} {video} -c:a aac -b:a 64k base.mp4"));
         Some(dir)
     };
     DIR.get_or_init(make).as_deref()
 }
 
 fn ffmpeg(dir: &Path, args: &str) -> String {
-    run(Command::new("ffmpeg")
-        .current_dir(dir)
-        .args(["-v", "error", "-y"])
-        .args(words(args)))
+    run(Command::new("ffmpeg").current_dir(dir).args(["-v", "error", "-y"]).args(words(args)))
 }
 
 fn run(command: &mut Command) -> String {
     let out = command.output().unwrap();
     let errors = String::from_utf8_lossy(&out.stderr);
-    assert!(
-        out.status.success() && errors.is_empty(),
-        "{command:?}: {errors}"
-    );
+    assert!(out.status.success() && errors.is_empty(), "{command:?}: {errors}");
     String::from_utf8(out.stdout).unwrap()
 }
 
@@ -86,11 +77,8 @@ fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
     let mut out = BTreeMap::<usize, Vec<Packet>>::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let cells: Vec<_> = line.split(',').collect();
-        let number = |n: usize| {
-            cells[n]
-                .parse::<i64>()
-                .unwrap_or_else(|_| panic!("{name}: {line}"))
-        };
+        let number =
+            |n: usize| cells[n].parse::<i64>().unwrap_or_else(|_| panic!("{name}: {line}"));
         out.entry(number(0) as usize).or_default().push((
             number(1),
             number(2),
@@ -104,9 +92,7 @@ fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
 }
 
 fn samples(movie: &Movie, track: TrackId) -> Vec<Sample> {
-    (0..movie.sample_count(track))
-        .map(|n| movie.sample(track, n).unwrap())
-        .collect()
+    (0..movie.sample_count(track)).map(|n| movie.sample(track, n).unwrap()).collect()
 }
 
 fn compare(name: &str, movie: &Movie, packets: &BTreeMap<usize, Vec<Packet>>) {
@@ -114,22 +100,11 @@ fn compare(name: &str, movie: &Movie, packets: &BTreeMap<usize, Vec<Packet>>) {
     for (track, packets) in movie.tracks().iter().zip(packets.values()) {
         let ticks = |time: MediaTime| time.to_ticks(track.clock_rate_hz);
         let samples = samples(movie, track.id);
-        assert_eq!(
-            samples.len(),
-            packets.len(),
-            "{name}: packets of track {}",
-            track.id.0
-        );
+        assert_eq!(samples.len(), packets.len(), "{name}: packets of track {}", track.id.0);
         for (n, (s, packet)) in samples.iter().zip(packets).enumerate() {
             let key = s.key == KeyKind::Key;
-            let found = (
-                ticks(s.pts),
-                ticks(s.dts),
-                Some(ticks(s.duration)),
-                s.bytes,
-                s.offset,
-                key,
-            );
+            let found =
+                (ticks(s.pts), ticks(s.dts), Some(ticks(s.duration)), s.bytes, s.offset, key);
             // ffprobe does not know, or guesses, how long some last and first packets last.
             let mut packet = *packet;
             if name == "cmaf.mp4" && track.codec.kind() == Kind::Video {
@@ -151,9 +126,7 @@ fn frames(movie: &Movie, file: &[u8]) -> Vec<Frame> {
     let file = Bytes::copy_from_slice(file);
     all.map(|sample| {
         let range = sample.offset as usize..sample.offset as usize + sample.bytes as usize;
-        movie
-            .frame(&sample, file.slice(range), Instant::from_nanos(7))
-            .unwrap()
+        movie.frame(&sample, file.slice(range), Instant::from_nanos(7)).unwrap()
     })
     .collect()
 }
@@ -165,27 +138,11 @@ const VARIANTS: [(&str, &str, &str); 12] = [
     ("quicktime.mov", "", ""),
     ("negative.mp4", "", "-movflags +negative_cts_offsets"),
     ("moof.mp4", "", "-movflags +frag_keyframe+empty_moov"),
-    (
-        "offsets.mp4",
-        "",
-        "-movflags +frag_keyframe+empty_moov+omit_tfhd_offset",
-    ),
-    (
-        "cmaf.mp4",
-        "",
-        "-movflags +cmaf+delay_moov -frag_duration 300000",
-    ),
+    ("offsets.mp4", "", "-movflags +frag_keyframe+empty_moov+omit_tfhd_offset"),
+    ("cmaf.mp4", "", "-movflags +cmaf+delay_moov -frag_duration 300000"),
     ("mixed.mp4", "", "-movflags +frag_keyframe"),
-    (
-        "late_sound.mp4",
-        "-i base.mp4 -itsoffset 0.5",
-        "-map 0:v -map 1:a",
-    ),
-    (
-        "late_picture.mov",
-        "-i base.mp4 -itsoffset 0.5",
-        "-map 1:v -map 0:a",
-    ),
+    ("late_sound.mp4", "-i base.mp4 -itsoffset 0.5", "-map 0:v -map 1:a"),
+    ("late_picture.mov", "-i base.mp4 -itsoffset 0.5", "-map 1:v -map 0:a"),
     ("two_sounds.mp4", "", "-map 0:v -map 0:a -map 0:a"),
     ("no_edits.mp4", "", "-use_editlist 0"),
 ];
@@ -217,22 +174,10 @@ fn edit_lists_place_the_presentation() {
     assert!(picture.dts < MediaTime::ZERO);
     // 1024 samples of the encoder's delay come before the start.
     assert_eq!(sound.pts.to_ticks(48_000), -1024);
-    assert!(
-        (movie.duration().as_secs_f64() - 3.0).abs() < 0.03,
-        "{:?}",
-        movie.duration()
-    );
-    let late = copied(
-        "late.mp4",
-        "-i base.mp4 -itsoffset 0.5",
-        "-map 0:v -map 1:a",
-    )
-    .unwrap();
+    assert!((movie.duration().as_secs_f64() - 3.0).abs() < 0.03, "{:?}", movie.duration());
+    let late = copied("late.mp4", "-i base.mp4 -itsoffset 0.5", "-map 0:v -map 1:a").unwrap();
     let sound = open(&late).unwrap().sample(TrackId(1), 0).unwrap();
-    assert!(
-        (sound.pts.as_secs_f64() - 0.5 + 1024.0 / 48_000.0).abs() < 0.001,
-        "{sound:?}"
-    );
+    assert!((sound.pts.as_secs_f64() - 0.5 + 1024.0 / 48_000.0).abs() < 0.001, "{sound:?}");
 }
 
 #[test]
@@ -264,10 +209,7 @@ fn every_sample_belongs_to_one_gop_and_lies_in_its_extents() {
         for gop in 0..movie.gops() {
             let all: Vec<_> = movie.gop_samples(gop).collect();
             assert!(all.is_sorted_by_key(|sample| sample.dts), "{name}");
-            let picture = all
-                .iter()
-                .find(|sample| sample.track == TrackId(0))
-                .unwrap();
+            let picture = all.iter().find(|sample| sample.track == TrackId(0)).unwrap();
             assert_eq!(picture.key, KeyKind::Key, "{name}");
             assert!(gop == 0 || all[0] == *picture, "{name}");
             assert_eq!(movie.gop_start(gop), picture.pts, "{name}");
@@ -278,19 +220,12 @@ fn every_sample_belongs_to_one_gop_and_lies_in_its_extents() {
                 let end = sample.offset + u64::from(sample.bytes);
                 let holds =
                     |part: &std::ops::Range<u64>| part.start <= sample.offset && end <= part.end;
-                assert_eq!(
-                    extents.iter().filter(|part| holds(part)).count(),
-                    1,
-                    "{name}"
-                );
+                assert_eq!(extents.iter().filter(|part| holds(part)).count(), 1, "{name}");
                 assert_eq!(sample.index, next[usize::from(sample.track.0)], "{name}");
                 next[usize::from(sample.track.0)] += 1;
             }
         }
-        let counts = movie
-            .tracks()
-            .iter()
-            .map(|track| movie.sample_count(track.id));
+        let counts = movie.tracks().iter().map(|track| movie.sample_count(track.id));
         assert!(counts.eq(next), "{name}");
         assert_eq!(movie.gop_at(MediaTime::from_nanos(i64::MIN)), 0);
         assert_eq!(movie.gop_at(movie.duration()), 2);
@@ -304,37 +239,23 @@ fn frames_are_the_bytes_of_the_file_in_the_form_of_their_codec() {
         return;
     };
     let movie = open(&file).unwrap();
-    let Codec::H264(config) = &movie.tracks()[0].codec else {
-        panic!("pictures come first")
-    };
+    let Codec::H264(config) = &movie.tracks()[0].codec else { panic!("pictures come first") };
     let picture = config.picture().unwrap();
-    assert_eq!(
-        (picture.width, picture.height, picture.profile_idc),
-        (320, 180, 100)
-    );
+    assert_eq!((picture.width, picture.height, picture.profile_idc), (320, 180, 100));
     assert_eq!(picture.frame_rate, Some(30.0));
     let sample = movie.sample(TrackId(0), 0).unwrap();
     let range = sample.offset as usize..sample.offset as usize + sample.bytes as usize;
     let bytes = Bytes::from(file).slice(range);
-    let frame = movie
-        .frame(&sample, bytes.clone(), Instant::from_nanos(7))
-        .unwrap();
+    let frame = movie.frame(&sample, bytes.clone(), Instant::from_nanos(7)).unwrap();
     assert_eq!(frame.payload.as_ptr(), bytes.as_ptr());
     assert_eq!((frame.key, frame.arrival.as_nanos()), (KeyKind::Key, 7));
     let nals = h264::LengthPrefixed::new(&frame.payload, 4).map(Result::unwrap);
-    assert!(
-        nals.map(h264::NalType::of)
-            .any(|kind| kind == h264::NalType::IDR)
-    );
-    let message = movie
-        .frame(&sample, bytes.slice(1..), Instant::from_nanos(7))
-        .unwrap_err();
+    assert!(nals.map(h264::NalType::of).any(|kind| kind == h264::NalType::IDR));
+    let message = movie.frame(&sample, bytes.slice(1..), Instant::from_nanos(7)).unwrap_err();
     assert!(matches!(message, Error::Feed { .. }), "{message}");
     let mut broken = bytes.to_vec();
     broken[0] = 0xff;
-    let message = movie
-        .frame(&sample, broken.into(), Instant::from_nanos(7))
-        .unwrap_err();
+    let message = movie.frame(&sample, broken.into(), Instant::from_nanos(7)).unwrap_err();
     let place = format!("mdat (track 0, sample 0) at byte {}: ", sample.offset);
     assert!(message.to_string().starts_with(&place), "{message}");
 }
@@ -351,10 +272,7 @@ fn key_pictures_of_open_gops_are_recovery_points() {
     let keys = frames.iter().map(|frame| frame.key);
     let keys: Vec<_> = keys.filter(|key| key.starts()).collect();
     assert_eq!(keys[0], KeyKind::Key);
-    assert!(
-        keys.len() > 3 && keys[1..].iter().all(|&key| key == KeyKind::Recovery),
-        "{keys:?}"
-    );
+    assert!(keys.len() > 3 && keys[1..].iter().all(|&key| key == KeyKind::Recovery), "{keys:?}");
     assert_eq!(keys.len(), movie.gops() as usize);
 }
 
@@ -388,9 +306,7 @@ fn tracks_of_other_codecs_are_passed_over_by_name() {
         ]
     );
     ffmpeg(dir, "-i base.mp4 -an -c:v mpeg4 none.mp4");
-    let message = open(&std::fs::read(dir.join("none.mp4")).unwrap())
-        .unwrap_err()
-        .to_string();
+    let message = open(&std::fs::read(dir.join("none.mp4")).unwrap()).unwrap_err().to_string();
     let expected = "no track that can be played: \
                     trak[0], codec \"mp4v\": MPEG-4 part 2 is not supported";
     assert_eq!(message, expected);
@@ -398,22 +314,16 @@ fn tracks_of_other_codecs_are_passed_over_by_name() {
 
 #[test]
 fn a_file_that_is_cut_off_is_an_error_that_names_the_place() {
-    let (Some(first), Some(last)) = (
-        copied("cut_first.mp4", "", "-movflags +faststart"),
-        copied("cut_last.mp4", "", ""),
-    ) else {
+    let (Some(first), Some(last)) =
+        (copied("cut_first.mp4", "", "-movflags +faststart"), copied("cut_last.mp4", "", ""))
+    else {
         return;
     };
     let check = |file: &[u8], len: usize, cut: &str| {
         let error = open(&file[..len]).unwrap_err();
         let names = |path: &str| cut.is_empty() || path.starts_with(cut);
         match &error {
-            Error::Truncated {
-                path,
-                file_bytes,
-                needed_bytes,
-                ..
-            } => {
+            Error::Truncated { path, file_bytes, needed_bytes, .. } => {
                 assert!(names(path), "{len}: {error}");
                 assert_eq!(*file_bytes, len as u64);
                 assert!(needed_bytes > file_bytes, "{len}: {error}");
@@ -423,10 +333,7 @@ fn a_file_that_is_cut_off_is_an_error_that_names_the_place() {
         }
     };
     for file in [&first, &last] {
-        (0..file.len())
-            .step_by(997)
-            .chain(0..200)
-            .for_each(|len| check(file, len, ""));
+        (0..file.len()).step_by(997).chain(0..200).for_each(|len| check(file, len, ""));
     }
     check(&first, first.len() - 1, "mdat");
     check(&first, 2000, "moov");
@@ -445,10 +352,7 @@ fn a_fragmented_file_that_is_cut_off_plays_up_to_there() {
     assert_eq!(movie.warnings().len(), 1);
     let warning = &movie.warnings()[0];
     assert!(warning.starts_with("the file is cut off: m"), "{warning}");
-    let (some, all) = (
-        movie.sample_count(TrackId(0)),
-        whole.sample_count(TrackId(0)),
-    );
+    let (some, all) = (movie.sample_count(TrackId(0)), whole.sample_count(TrackId(0)));
     assert!((30..all).contains(&some), "{some} of {all}");
     for len in (0..file.len()).step_by(997).chain(0..1500) {
         match open(&file[..len]) {
@@ -469,9 +373,7 @@ fn damaged_files_are_errors_that_name_the_place_or_play() {
         for _ in 0..150 {
             let mut file = file.clone();
             for _ in 0..1 + random % 3 {
-                random = random
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let at = moov + (random >> 33) as usize % 2500.min(file.len() - moov);
                 file[at] = (random >> 20) as u8;
             }
@@ -480,10 +382,7 @@ fn damaged_files_are_errors_that_name_the_place_or_play() {
                 errors += 1;
                 let message = error.to_string();
                 let names_a_place = message.contains(" at byte ");
-                assert!(
-                    names_a_place || matches!(error, Error::NoTrack { .. }),
-                    "{message}"
-                );
+                assert!(names_a_place || matches!(error, Error::NoTrack { .. }), "{message}");
             }
         }
     }
@@ -545,21 +444,14 @@ fn frames_without_decoding_times_are_written_with_times_that_rise() {
     std::fs::write(dir.join("written_no_dts.mp4"), &out).unwrap();
     ffmpeg(dir, "-i written_no_dts.mp4 -f null -");
     let again = open(&out).unwrap();
-    compare(
-        "written_no_dts.mp4",
-        &again,
-        &probe(dir, "written_no_dts.mp4"),
-    );
+    compare("written_no_dts.mp4", &again, &probe(dir, "written_no_dts.mp4"));
     for track in movie.tracks() {
         let (old, new) = (samples(&movie, track.id), samples(&again, track.id));
         assert_eq!(old.len(), new.len());
         assert!(new.iter().all(|sample| sample.dts <= sample.pts));
         assert!(new.is_sorted_by(|a, b| a.dts < b.dts));
         let shift = new[0].pts - old[0].pts;
-        let moved = old
-            .iter()
-            .zip(&new)
-            .map(|(old, new)| (new.pts - old.pts - shift).as_nanos());
+        let moved = old.iter().zip(&new).map(|(old, new)| (new.pts - old.pts - shift).as_nanos());
         assert!(moved.map(i64::abs).all(|nanos| nanos < 50_000));
     }
 }
@@ -575,11 +467,7 @@ fn another_reader_agrees_with_the_init_segment() {
     mp4_atom::Ftyp::read_from(&mut rest).unwrap();
     let moov = mp4_atom::Moov::read_from(&mut rest).unwrap();
     assert_eq!(rest.position(), init.len() as u64);
-    let scales: Vec<_> = moov
-        .trak
-        .iter()
-        .map(|trak| trak.mdia.mdhd.timescale)
-        .collect();
+    let scales: Vec<_> = moov.trak.iter().map(|trak| trak.mdia.mdhd.timescale).collect();
     assert_eq!(scales, [15_360, 48_000]);
     assert_eq!(moov.mvex.unwrap().trex.len(), 2);
 }

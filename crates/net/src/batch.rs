@@ -42,11 +42,7 @@ pub(crate) struct Message {
 /// Sockets stand here by pointer; they are borrowed for the life of the batch.
 pub(crate) enum Target {
     Tcp(*const TcpStream),
-    Udp {
-        socket: *const UdpSocket,
-        to: SocketAddr,
-        segment_len: usize,
-    },
+    Udp { socket: *const UdpSocket, to: SocketAddr, segment_len: usize },
 }
 
 impl BatchStorage {
@@ -61,10 +57,7 @@ impl BatchStorage {
         self.slices.clear();
         self.results.clear();
         self.headers.clear();
-        Batch {
-            storage: self,
-            borrowed: PhantomData,
-        }
+        Batch { storage: self, borrowed: PhantomData }
     }
 }
 
@@ -104,20 +97,12 @@ impl<'s, 'a> Batch<'s, 'a> {
     /// Begins a message to a UDP address: one datagram, or a train of datagrams of
     /// `segment_len` bytes each, of which the last may be shorter.
     pub fn udp(&mut self, socket: &'a UdpSocket, to: SocketAddr, segment_len: usize) {
-        self.begin_message(Target::Udp {
-            socket,
-            to,
-            segment_len,
-        });
+        self.begin_message(Target::Udp { socket, to, segment_len });
     }
 
     fn begin_message(&mut self, target: Target) {
         let slices_from = self.storage.slices.len();
-        self.storage.messages.push(Message {
-            target,
-            slices_from,
-            len: 0,
-        });
+        self.storage.messages.push(Message { target, slices_from, len: 0 });
     }
 
     /// Adds bytes that belong to this message alone; they are copied.
@@ -133,11 +118,7 @@ impl<'s, 'a> Batch<'s, 'a> {
 
     /// How many slices the current message can still take.
     pub fn slices_left(&self) -> usize {
-        let from = self
-            .storage
-            .messages
-            .last()
-            .map_or(0, |message| message.slices_from);
+        let from = self.storage.messages.last().map_or(0, |message| message.slices_from);
         SLICES_MAX - (self.storage.slices.len() - from)
     }
 
@@ -145,16 +126,10 @@ impl<'s, 'a> Batch<'s, 'a> {
         if len == 0 {
             return;
         }
-        let message = self
-            .storage
-            .messages
-            .last_mut()
-            .expect("a message is begun before its bytes");
+        let message =
+            self.storage.messages.last_mut().expect("a message is begun before its bytes");
         message.len += len;
-        self.storage.slices.push(libc::iovec {
-            iov_base: base.cast_mut().cast(),
-            iov_len: len,
-        });
+        self.storage.slices.push(libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len });
     }
 
     /// How many messages there are.
@@ -183,10 +158,7 @@ impl BatchStorage {
     /// The slices of message `index`.
     pub(crate) fn slices_of(&self, index: usize) -> &[libc::iovec] {
         let from = self.messages[index].slices_from;
-        let to = self
-            .messages
-            .get(index + 1)
-            .map_or(self.slices.len(), |next| next.slices_from);
+        let to = self.messages.get(index + 1).map_or(self.slices.len(), |next| next.slices_from);
         &self.slices[from..to]
     }
 }

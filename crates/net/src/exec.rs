@@ -68,10 +68,7 @@ impl Executor {
             done: AtomicBool::new(false),
             ready: Arc::clone(&self.ready),
         });
-        self.tasks.borrow_mut()[id] = Some(Task {
-            future: Some(Box::pin(future)),
-            waker,
-        });
+        self.tasks.borrow_mut()[id] = Some(Task { future: Some(Box::pin(future)), waker });
         self.ready.lock().tasks.push_back(id);
     }
 
@@ -122,12 +119,8 @@ impl Executor {
     /// Drops every task, in order of their places.
     pub(crate) fn clear(&self) {
         loop {
-            let tasks: Vec<_> = self
-                .tasks
-                .borrow_mut()
-                .iter_mut()
-                .filter_map(Option::take)
-                .collect();
+            let tasks: Vec<_> =
+                self.tasks.borrow_mut().iter_mut().filter_map(Option::take).collect();
             if tasks.is_empty() {
                 return;
             }
@@ -220,10 +213,7 @@ pub(crate) struct Timers {
 impl Timers {
     /// When the earliest timer is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.queue
-            .borrow()
-            .first_key_value()
-            .map(|((at, _), _)| *at)
+        self.queue.borrow().first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Wakes every timer that is due.

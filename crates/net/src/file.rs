@@ -24,8 +24,7 @@ pub struct File {
 impl File {
     pub(crate) async fn open(host: &Host, path: &Path) -> io::Result<File> {
         let path = path.to_owned();
-        host.blocking(move || File::from_std(fs::File::open(path)?))
-            .await
+        host.blocking(move || File::from_std(fs::File::open(path)?)).await
     }
 
     /// Creates a file, or empties the one that is there.
@@ -34,8 +33,7 @@ impl File {
     /// Those of the file system.
     pub async fn create(host: &Host, path: &Path) -> io::Result<File> {
         let path = path.to_owned();
-        host.blocking(move || File::from_std(fs::File::create(path)?))
-            .await
+        host.blocking(move || File::from_std(fs::File::create(path)?)).await
     }
 
     fn from_std(file: fs::File) -> io::Result<File> {
@@ -51,11 +49,7 @@ impl File {
             metadata.mtime() as u64,
             metadata.mtime_nsec() as u64,
         ]);
-        Ok(File {
-            file: Arc::new(file),
-            len: metadata.len(),
-            identity,
-        })
+        Ok(File { file: Arc::new(file), len: metadata.len(), identity })
     }
 
     /// Its length in bytes when it was opened.
@@ -79,8 +73,7 @@ impl File {
     /// Those of the file system.
     pub async fn read_at(&self, host: &Host, offset: u64, len: usize) -> io::Result<Bytes> {
         let file = self.clone();
-        host.blocking(move || file.read_at_blocking(offset, len))
-            .await
+        host.blocking(move || file.read_at_blocking(offset, len)).await
     }
 
     /// Reads `len` bytes at `offset`, for work that runs where it may block
@@ -92,10 +85,7 @@ impl File {
         let mut buffer = BytesMut::zeroed(len);
         let mut filled = 0;
         while filled < len {
-            match self
-                .file
-                .read_at(&mut buffer[filled..], offset + filled as u64)
-            {
+            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -112,7 +102,6 @@ impl File {
     /// Those of the file system, a full disk among them.
     pub async fn append(&self, host: &Host, data: Bytes) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        host.blocking(move || io::Write::write_all(&mut &*file, &data))
-            .await
+        host.blocking(move || io::Write::write_all(&mut &*file, &data)).await
     }
 }

@@ -68,13 +68,7 @@ impl Host {
             Body::Os(thread) => Rc::clone(thread) as Rc<dyn Clock>,
             Body::Sim(node) => node.clock(),
         };
-        Sleep {
-            timer: Timer {
-                clock,
-                at,
-                id: None,
-            },
-        }
+        Sleep { timer: Timer { clock, at, id: None } }
     }
 
     /// Sleeps for `span`.
@@ -116,9 +110,7 @@ impl Host {
     pub fn shards(&self) -> Vec<ShardHandle> {
         match &self.body {
             Body::Os(thread) => thread.shards(),
-            Body::Sim(_) => vec![ShardHandle {
-                body: ShardBody::Sim,
-            }],
+            Body::Sim(_) => vec![ShardHandle { body: ShardBody::Sim }],
         }
     }
 
@@ -194,9 +186,9 @@ impl Host {
         options: &TcpOptions,
     ) -> io::Result<TcpStream> {
         match &self.body {
-            Body::Os(thread) => os::TcpStream::connect(thread, address, options)
-                .await
-                .map(TcpStream::os),
+            Body::Os(thread) => {
+                os::TcpStream::connect(thread, address, options).await.map(TcpStream::os)
+            }
             Body::Sim(node) => node.tcp_connect(address).await.map(TcpStream::sim),
         }
     }

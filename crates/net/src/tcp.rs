@@ -36,15 +36,11 @@ enum ListenerBody {
 
 impl TcpListener {
     pub(crate) fn os(listener: os::TcpListener) -> Self {
-        TcpListener {
-            body: ListenerBody::Os(listener),
-        }
+        TcpListener { body: ListenerBody::Os(listener) }
     }
 
     pub(crate) fn sim(listener: sim::TcpListener) -> Self {
-        TcpListener {
-            body: ListenerBody::Sim(listener),
-        }
+        TcpListener { body: ListenerBody::Sim(listener) }
     }
 
     /// The next connection, ready to be attached to any shard ([`Host::attach_tcp`]).
@@ -55,21 +51,11 @@ impl TcpListener {
         match &self.body {
             ListenerBody::Os(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((
-                    DetachedTcp {
-                        body: DetachedBody::Os(stream),
-                    },
-                    peer,
-                ))
+                Ok((DetachedTcp { body: DetachedBody::Os(stream) }, peer))
             }
             ListenerBody::Sim(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((
-                    DetachedTcp {
-                        body: DetachedBody::Sim(stream),
-                    },
-                    peer,
-                ))
+                Ok((DetachedTcp { body: DetachedBody::Sim(stream) }, peer))
             }
         }
     }
@@ -92,9 +78,7 @@ pub struct Scratch {
 impl Scratch {
     /// Room for `len` bytes, at least one.
     pub fn new(len: usize) -> Self {
-        Scratch {
-            bytes: RefCell::new(vec![0; len.max(1)].into_boxed_slice()),
-        }
+        Scratch { bytes: RefCell::new(vec![0; len.max(1)].into_boxed_slice()) }
     }
 }
 
@@ -122,15 +106,11 @@ pub(crate) enum StreamBody {
 
 impl TcpStream {
     pub(crate) fn os(stream: os::TcpStream) -> Self {
-        TcpStream {
-            body: StreamBody::Os(stream),
-        }
+        TcpStream { body: StreamBody::Os(stream) }
     }
 
     pub(crate) fn sim(stream: sim::TcpStream) -> Self {
-        TcpStream {
-            body: StreamBody::Sim(stream),
-        }
+        TcpStream { body: StreamBody::Sim(stream) }
     }
 
     pub(crate) fn attach(host: &Host, detached: DetachedTcp) -> io::Result<Self> {
@@ -266,11 +246,6 @@ impl TcpStream {
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "TcpStream({} -> {})",
-            self.local_address(),
-            self.peer_address()
-        )
+        write!(f, "TcpStream({} -> {})", self.local_address(), self.peer_address())
     }
 }

@@ -42,15 +42,11 @@ enum SharedBody {
 
 impl UdpSocket {
     pub(crate) fn os(socket: os::UdpSocket) -> Self {
-        UdpSocket {
-            body: SocketBody::Os(socket),
-        }
+        UdpSocket { body: SocketBody::Os(socket) }
     }
 
     pub(crate) fn sim(socket: sim::UdpSocket) -> Self {
-        UdpSocket {
-            body: SocketBody::Sim(socket),
-        }
+        UdpSocket { body: SocketBody::Sim(socket) }
     }
 
     pub(crate) fn attach(host: &Host, shared: &SharedUdp) -> io::Result<Self> {
@@ -68,12 +64,8 @@ impl UdpSocket {
     /// The same socket, for other threads to send from.
     pub fn share(&self) -> SharedUdp {
         match &self.body {
-            SocketBody::Os(socket) => SharedUdp {
-                body: SharedBody::Os(socket.share()),
-            },
-            SocketBody::Sim(socket) => SharedUdp {
-                body: SharedBody::Sim(socket.share()),
-            },
+            SocketBody::Os(socket) => SharedUdp { body: SharedBody::Os(socket.share()) },
+            SocketBody::Sim(socket) => SharedUdp { body: SharedBody::Sim(socket.share()) },
         }
     }
 
@@ -151,14 +143,11 @@ impl DatagramBuffer {
     /// The datagrams in order.
     pub fn datagrams(&self) -> impl Iterator<Item = Datagram<'_>> {
         let empty = (self.len == 0).then_some(&[][..]);
-        self.bytes[..self.len]
-            .chunks(self.segment.max(1))
-            .chain(empty)
-            .map(|data| Datagram {
-                from: self.from,
-                at: self.at,
-                data,
-            })
+        self.bytes[..self.len].chunks(self.segment.max(1)).chain(empty).map(|data| Datagram {
+            from: self.from,
+            at: self.at,
+            data,
+        })
     }
 }
 

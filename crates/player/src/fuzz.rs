@@ -22,20 +22,11 @@ pub fn fuzz_measure(data: &[u8]) {
         track(0, Kind::Video, "H264", 90_000, ""),
         track(1, Kind::Audio, "mpeg4-generic", 48_000, AAC),
     ];
-    let start = |track| TrackStart {
-        track,
-        ssrc: None,
-        first_seq: Some(7),
-        rtp_timestamp: Some(9),
-    };
+    let start =
+        |track| TrackStart { track, ssrc: None, first_seq: Some(7), rtp_timestamp: Some(9) };
     let to = Some(Duration::from_secs(3));
     let tracks_start = vec![start(0), start(1)];
-    let playing = Event::Playing {
-        lower: Lower::Udp,
-        from: to,
-        to,
-        tracks: tracks_start,
-    };
+    let playing = Event::Playing { lower: Lower::Udp, from: to, to, tracks: tracks_start };
     for event in [Event::Described { tracks }, playing] {
         measure.handle(now, &Happened { at: now, event });
     }
@@ -46,11 +37,7 @@ pub fn fuzz_measure(data: &[u8]) {
         now += Duration::from_millis(u64::from(what >> 2));
         let (track, data) = (what & 1, Bytes::copy_from_slice(packet));
         let event = match what & 2 {
-            0 => Event::Rtp {
-                track,
-                data,
-                ip_bytes: Some(40),
-            },
+            0 => Event::Rtp { track, data, ip_bytes: Some(40) },
             _ => Event::Rtcp { track, data },
         };
         measure.handle(now, &Happened { at: now, event });
@@ -65,11 +52,7 @@ pub fn fuzz_measure(data: &[u8]) {
     drain.take(&mut records);
     for record in records {
         if let Record::TrackTotal(total) = record.event {
-            assert_eq!(
-                total.lost,
-                total.expected - total.packets,
-                "the totals add up"
-            );
+            assert_eq!(total.lost, total.expected - total.packets, "the totals add up");
         }
     }
 }

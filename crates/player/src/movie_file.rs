@@ -88,10 +88,7 @@ impl MovieFile {
         let queue = Rc::new(Queue::default());
         host.spawn(write_chunks(host.clone(), file, Rc::clone(&queue)));
         Ok(MovieFile {
-            stage: Stage::Waiting {
-                frames: VecDeque::new(),
-                bytes: 0,
-            },
+            stage: Stage::Waiting { frames: VecDeque::new(), bytes: 0 },
             tracks: Vec::new(),
             queue,
             chunks_dropped: 0,
@@ -158,11 +155,7 @@ impl MovieFile {
             else {
                 continue;
             };
-            tracks.push(Track {
-                id: TrackId(number),
-                codec,
-                clock_rate_hz: rate,
-            });
+            tracks.push(Track { id: TrackId(number), codec, clock_rate_hz: rate });
             self.tracks.push(Line::of(first, rate, zero, measure));
         }
         match FragmentWriter::new(&tracks) {
@@ -226,12 +219,7 @@ impl Line {
         let ticks = first.unit.rtp_ticks;
         let by_arrival = || MediaTime::from(first.unit.arrival.since(zero));
         let pts = measure.pts(first.track, ticks).unwrap_or_else(by_arrival);
-        Line {
-            track: first.track,
-            clock_rate_hz,
-            ticks,
-            pts,
-        }
+        Line { track: first.track, clock_rate_hz, ticks, pts }
     }
 
     fn pts(&self, rtp_ticks: i64) -> MediaTime {

@@ -100,10 +100,8 @@ impl Recorder {
         self.drain.take(&mut self.taken);
         for record in self.taken.drain(..) {
             self.summary.push(&record);
-            let wanted = self
-                .file
-                .as_ref()
-                .is_some_and(|(_, level)| record.event.level() <= *level);
+            let wanted =
+                self.file.as_ref().is_some_and(|(_, level)| record.event.level() <= *level);
             if wanted {
                 record.encode(&mut self.lines);
             }

@@ -67,10 +67,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the stream was played as was asked. Lost packets are no failure.
     pub fn is_success(&self) -> bool {
-        matches!(
-            self.reason,
-            EndReason::Done | EndReason::EndOfStream | EndReason::Stopped
-        )
+        matches!(self.reason, EndReason::Done | EndReason::EndOfStream | EndReason::Stopped)
     }
 }
 
@@ -165,26 +162,15 @@ impl NotBegun {
     fn outcome(self, host: &Host, records: &Sink) -> Outcome {
         let (text, error) = match self {
             NotBegun::Client(error) => (error.to_string(), Some(error)),
-            NotBegun::Movie(path, error) => (
-                format!("cannot write the movie file {}: {error}", path.display()),
-                None,
-            ),
+            NotBegun::Movie(path, error) => {
+                (format!("cannot write the movie file {}: {error}", path.display()), None)
+            }
         };
         let now = host.now();
-        records.emit(
-            now,
-            Failure {
-                text: text.as_str().into(),
-            },
-        );
+        records.emit(now, Failure { text: text.as_str().into() });
         let mut nothing = Measure::new(records.clone(), false);
         nothing.finish(now, EndReason::Failed, Some(&text));
-        Outcome {
-            reason: EndReason::Failed,
-            text: Some(text),
-            error,
-            movie: None,
-        }
+        Outcome { reason: EndReason::Failed, text: Some(text), error, movie: None }
     }
 }
 
@@ -234,10 +220,7 @@ impl End {
     }
 
     fn failed(text: impl Into<String>) -> Self {
-        End {
-            reason: EndReason::Failed,
-            text: Some(text.into()),
-        }
+        End { reason: EndReason::Failed, text: Some(text.into()) }
     }
 
     /// Whether this side ended a stream that would have gone on.
@@ -274,11 +257,7 @@ impl Player {
     /// Waits no longer than this for what is left of a session that is over.
     fn leave_within(&mut self, now: Instant, wait: Duration) {
         // Stragglers were waited for before.
-        let wait = if self.measure.all_said_bye() {
-            wait.min(STRAGGLER_WAIT)
-        } else {
-            wait
-        };
+        let wait = if self.measure.all_said_bye() { wait.min(STRAGGLER_WAIT) } else { wait };
         if let Stage::Leaving { until, .. } = &mut self.stage {
             *until = (*until).min(now + wait);
         }
@@ -327,10 +306,7 @@ impl Player {
             // Nothing is waited for any more.
             Stage::Over(_) => Some(Instant::ZERO),
         };
-        [self.measure.next_timeout(), self.watch_at, of_stage]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.measure.next_timeout(), self.watch_at, of_stage].into_iter().flatten().min()
     }
 
     fn next_judgement(&self) -> Option<Instant> {
@@ -365,10 +341,7 @@ impl Player {
         };
         if self.measure.all_said_bye() {
             let end = self.end_by_bye(now);
-            self.stage = Stage::Draining {
-                until: now + STRAGGLER_WAIT,
-                end,
-            };
+            self.stage = Stage::Draining { until: now + STRAGGLER_WAIT, end };
         } else if self.limit.is_some_and(|limit| playing_at + limit <= now) {
             let end = match self.measure.last_packet() {
                 Some(_) => End::new(EndReason::Done),
@@ -382,10 +355,7 @@ impl Player {
                 false if self.measure.any_said_bye() => self.end_by_bye(now),
                 false => End::failed(self.nothing_came()),
             };
-            self.stage = Stage::Draining {
-                until: now + GOOD_BYE_WAIT,
-                end,
-            };
+            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
         }
     }
 
@@ -393,10 +363,7 @@ impl Player {
     /// middle of a movie.
     fn end_by_bye(&self, now: Instant) -> End {
         let progress = self.measure.progress(now);
-        let is_over = self
-            .measure
-            .range_ends_at()
-            .is_none_or(|at| at <= now + NEAR_END);
+        let is_over = self.measure.range_ends_at().is_none_or(|at| at <= now + NEAR_END);
         match (progress.end, is_over || self.is_near_end(now)) {
             (Some(end), false) => End {
                 reason: EndReason::PeerClosed,
@@ -412,11 +379,8 @@ impl Player {
 
     fn nothing_came(&self) -> String {
         let for_ever = self.measure.last_packet().is_none();
-        let what = if for_ever {
-            "no packet of media came"
-        } else {
-            "no more packets of media came"
-        };
+        let what =
+            if for_ever { "no packet of media came" } else { "no more packets of media came" };
         let hint = match (for_ever, self.client.lower()) {
             (true, weir_dial::rtsp::Lower::Udp) => "; UDP may not get through: try --transport tcp",
             _ => "",
@@ -441,27 +405,15 @@ impl Player {
         };
         let position = self.measure.position();
         let reached = position.is_some_and(|at| at + NEAR_END.into() >= end);
-        reached
-            || self
-                .measure
-                .range_ends_at()
-                .is_some_and(|at| at + SILENCE_AT_END_MAX <= now)
+        reached || self.measure.range_ends_at().is_some_and(|at| at + SILENCE_AT_END_MAX <= now)
     }
 
     /// The server has closed the connection.
     fn closed(&mut self, now: Instant, error: Option<&str>) {
         if let Stage::Playing = self.stage {
-            let text = error
-                .unwrap_or("the server closed the connection")
-                .to_owned();
-            let end = End {
-                reason: EndReason::PeerClosed,
-                text: Some(text),
-            };
-            self.stage = Stage::Draining {
-                until: now + GOOD_BYE_WAIT,
-                end,
-            };
+            let text = error.unwrap_or("the server closed the connection").to_owned();
+            let end = End { reason: EndReason::PeerClosed, text: Some(text) };
+            self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
         }
     }
 
@@ -497,14 +449,8 @@ impl Player {
     async fn finish(mut self, end: End) -> Outcome {
         let now = self.host.now();
         for (what, count) in [
-            (
-                "datagrams of others than the server",
-                self.client.foreign_datagrams(),
-            ),
-            (
-                "receiver reports that could not be sent",
-                self.client.reports_dropped(),
-            ),
+            ("datagrams of others than the server", self.client.foreign_datagrams()),
+            ("receiver reports that could not be sent", self.client.reports_dropped()),
         ] {
             self.measure.note_dropped(now, what, count);
         }
@@ -522,12 +468,7 @@ impl Player {
             note_movie(&self.records, now, written);
         }
         self.measure.finish(now, end.reason, end.text.as_deref());
-        Outcome {
-            reason: end.reason,
-            text: end.text,
-            error: self.error,
-            movie,
-        }
+        Outcome { reason: end.reason, text: end.text, error: self.error, movie }
     }
 }
 
@@ -538,12 +479,6 @@ fn note_movie(records: &Sink, now: Instant, written: &Written) {
     }
     if written.fragments_dropped > 0 {
         let what = "fragments of the movie file: the disk was too slow".into();
-        records.emit(
-            now,
-            Dropped {
-                what,
-                count: written.fragments_dropped,
-            },
-        );
+        records.emit(now, Dropped { what, count: written.fragments_dropped });
     }
 }

@@ -57,10 +57,7 @@ pub fn summary(summary: &PlaySummary) -> String {
             let _ = writeln!(text, "  {what}: {count}");
         }
     }
-    summary
-        .tracks
-        .iter()
-        .for_each(|track| push_track(&mut text, track));
+    summary.tracks.iter().for_each(|track| push_track(&mut text, track));
     text
 }
 
@@ -115,12 +112,7 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         known(track.bytes),
         known(track.data_rate_bps.map(mbits)),
     );
-    let _ = write!(
-        text,
-        "    lost {} of {} packets",
-        known(track.lost),
-        known(track.expected)
-    );
+    let _ = write!(text, "    lost {} of {} packets", known(track.lost), known(track.expected));
     if let Some(ratio) = track.loss_ratio() {
         let _ = write!(text, " ({:.3} %)", ratio * 100.0);
     }
@@ -185,15 +177,9 @@ mod tests {
             head_lost: Some(0),
             ..TrackSummary::default()
         };
-        let text = summary(&PlaySummary {
-            tracks: vec![track],
-            ..PlaySummary::default()
-        });
+        let text = summary(&PlaySummary { tracks: vec![track], ..PlaySummary::default() });
         assert!(text.contains("lost 0 of 7 packets (0.000 %)"), "{text}");
-        assert!(
-            text.contains("before the first 0, after the last not known"),
-            "{text}"
-        );
+        assert!(text.contains("before the first 0, after the last not known"), "{text}");
         assert!(text.contains("first byte not known"), "{text}");
     }
 
@@ -209,9 +195,6 @@ mod tests {
             },
             Some(2_600_000),
         );
-        assert_eq!(
-            line,
-            "0 s  at 1.5 s  45 frames  2.600 Mbit/s  lost 2 of 100"
-        );
+        assert_eq!(line, "0 s  at 1.5 s  45 frames  2.600 Mbit/s  lost 2 of 100");
     }
 }

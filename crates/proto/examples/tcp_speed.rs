@@ -23,13 +23,7 @@ fn main() -> Result<(), weir_link::Error> {
         ..LinkSettings::default()
     };
     run("1 Gbit/s, 20 ms", link)?;
-    run(
-        "the same, 0.01 % lost",
-        LinkSettings {
-            loss: Loss::Independent(0.0001),
-            ..link
-        },
-    )
+    run("the same, 0.01 % lost", LinkSettings { loss: Loss::Independent(0.0001), ..link })
 }
 
 fn run(name: &str, link: LinkSettings) -> Result<(), weir_link::Error> {

@@ -33,22 +33,14 @@ fn sections() -> BTreeMap<&'static str, Section<'static>> {
         } else if let Some(heading) = line.strip_prefix("### ") {
             name = quoted(heading);
             if let Some(name) = name {
-                let new = Section {
-                    chapter,
-                    ..Section::default()
-                };
-                assert!(
-                    sections.insert(name, new).is_none(),
-                    "{name} is described twice"
-                );
+                let new = Section { chapter, ..Section::default() };
+                assert!(sections.insert(name, new).is_none(), "{name} is described twice");
             }
         } else if let Some(section) = name.and_then(|name| sections.get_mut(name)) {
             let cells: Vec<_> = line.split('|').map(str::trim).collect();
             match cells[..] {
                 ["", field, kind, meaning, ""] => {
-                    section
-                        .rows
-                        .extend(quoted(field).map(|field| (field, kind, meaning)));
+                    section.rows.extend(quoted(field).map(|field| (field, kind, meaning)));
                 }
                 _ => section.text.push_str(line),
             }
@@ -68,26 +60,14 @@ fn names(section: &Section<'_>) -> BTreeSet<String> {
 /// Compares a section with examples of what it describes, as written by `make`.
 fn compare(name: &str, known: &[&str], make: impl Fn(u64, Options) -> Value) {
     let sections = sections();
-    let section = sections
-        .get(name)
-        .unwrap_or_else(|| panic!("{name} is not described"));
+    let section = sections.get(name).unwrap_or_else(|| panic!("{name} is not described"));
     let known: BTreeSet<_> = known.iter().map(|&field| field.to_owned()).collect();
-    assert_eq!(
-        names(section),
-        known,
-        "the fields of {name}, described and real"
-    );
+    assert_eq!(names(section), known, "the fields of {name}, described and real");
     let (full, bare) = (make(1, Options::All), make(1, Options::Bare));
     for &(field, kind, meaning) in &section.rows {
         let optional = kind.ends_with('?');
-        assert_eq!(
-            optional,
-            bare.get(field).is_none(),
-            "{name}.{field} may be absent"
-        );
-        let value = full
-            .get(field)
-            .unwrap_or_else(|| panic!("{name}.{field} is in the example"));
+        assert_eq!(optional, bare.get(field).is_none(), "{name}.{field} may be absent");
+        let value = full.get(field).unwrap_or_else(|| panic!("{name}.{field} is in the example"));
         let kind = kind.trim_end_matches('?');
         let right = match kind {
             "integer" => value.is_u64() || value.is_i64(),
@@ -103,23 +83,14 @@ fn compare(name: &str, known: &[&str], make: impl Fn(u64, Options) -> Value) {
                 .filter_map(|word| word.as_str().map(str::to_owned))
                 .filter(|word| word != "unknown")
                 .collect();
-            assert_eq!(
-                words(meaning),
-                real,
-                "the words of {name}.{field}, described and real"
-            );
+            assert_eq!(words(meaning), real, "the words of {name}.{field}, described and real");
         }
     }
 }
 
 /// All words in back quotes.
 fn words(meaning: &str) -> BTreeSet<String> {
-    meaning
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    meaning.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]
@@ -138,9 +109,7 @@ fn every_event_is_described_with_its_level_and_all_its_fields() {
 #[test]
 fn every_event_described_exists() {
     let described = sections();
-    let described = described
-        .iter()
-        .filter(|(_, section)| section.chapter.starts_with("Events"));
+    let described = described.iter().filter(|(_, section)| section.chapter.starts_with("Events"));
     let described: BTreeSet<_> = described.map(|(name, _)| *name).collect();
     assert_eq!(described, Event::ALL.iter().map(|event| event.0).collect());
 }
@@ -170,31 +139,19 @@ fn every_part_is_described_with_all_its_fields() {
 #[test]
 fn the_types_that_fields_name_are_described() {
     let sections = sections();
-    let events = sections
-        .values()
-        .filter(|section| section.chapter != "The play summary");
+    let events = sections.values().filter(|section| section.chapter != "The play summary");
     for (field, kind, _) in events.flat_map(|section| &section.rows) {
         let kind = kind.trim_end_matches('?');
         let kind = kind.strip_prefix("list of ").unwrap_or(kind);
         let kind = quoted(kind).unwrap_or(kind);
         let plain = ["integer", "text", "word", "boolean", "object", "lists"];
-        assert!(
-            plain.contains(&kind) || sections.contains_key(kind),
-            "{field}: {kind}"
-        );
+        assert!(plain.contains(&kind) || sections.contains_key(kind), "{field}: {kind}");
     }
 }
 
 #[test]
 fn every_figure_of_the_play_summary_is_described_with_records_that_exist() {
-    let keys = |value: Value| {
-        value
-            .as_object()
-            .expect("a struct")
-            .keys()
-            .cloned()
-            .collect()
-    };
+    let keys = |value: Value| value.as_object().expect("a struct").keys().cloned().collect();
     let sections = sections();
     let figures = serde_json::to_value(PlaySummary::default()).expect("it can be written");
     assert_eq!(names(&sections["play_summary"]), keys(figures));
@@ -203,10 +160,7 @@ fn every_figure_of_the_play_summary_is_described_with_records_that_exist() {
     for section in ["play_summary", "track_summary"] {
         for (figure, records, _) in &sections[section].rows {
             for event in words(records) {
-                assert!(
-                    Event::fields(&event).is_some(),
-                    "{figure} is made of {event}"
-                );
+                assert!(Event::fields(&event).is_some(), "{figure} is made of {event}");
             }
         }
     }
@@ -214,10 +168,7 @@ fn every_figure_of_the_play_summary_is_described_with_records_that_exist() {
 
 #[test]
 fn the_example_is_what_the_code_writes() {
-    let example = PAGE
-        .split("```json\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
+    let example = PAGE.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
     let example = example.expect("the page shows an example");
     let mut reader = Reader::new(example.as_bytes()).expect("it starts with a header");
     let mut written = Vec::new();

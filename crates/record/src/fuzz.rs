@@ -22,8 +22,6 @@ pub fn fuzz_reader(data: &[u8]) {
     }
     let _ = builder.finish();
     let again = Reader::new(&written[..]).expect("the header was read before");
-    let again: Vec<_> = again
-        .map(|line| line.expect("the line was read before"))
-        .collect();
+    let again: Vec<_> = again.map(|line| line.expect("the line was read before")).collect();
     assert_eq!(again, records);
 }

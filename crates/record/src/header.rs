@@ -54,14 +54,8 @@ impl Header {
             revision: REVISION,
             session: session.into(),
             role,
-            software: Software {
-                name: "weir".into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            },
-            clock: Clock {
-                kind: ClockKind::Os,
-                utc_ns: zero,
-            },
+            software: Software { name: "weir".into(), version: env!("CARGO_PKG_VERSION").into() },
+            clock: Clock { kind: ClockKind::Os, utc_ns: zero },
             seed: None,
             models: Vec::new(),
             asked: BTreeMap::new(),

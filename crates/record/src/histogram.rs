@@ -37,12 +37,7 @@ pub struct Histogram {
 impl Histogram {
     /// A histogram without values.
     pub const fn new() -> Self {
-        Histogram {
-            min: None,
-            max: None,
-            sum: 0,
-            buckets: Vec::new(),
-        }
+        Histogram { min: None, max: None, sum: 0, buckets: Vec::new() }
     }
 
     /// Counts `value` once.
@@ -83,9 +78,7 @@ impl Histogram {
 
     /// The number of values.
     pub fn count(&self) -> u64 {
-        self.buckets
-            .iter()
-            .fold(0, |sum, bucket| u64::saturating_add(sum, bucket.1))
+        self.buckets.iter().fold(0, |sum, bucket| u64::saturating_add(sum, bucket.1))
     }
 
     /// Whether there is no value.
@@ -180,12 +173,7 @@ impl TryFrom<Parts> for Histogram {
     type Error = &'static str;
 
     fn try_from(parts: Parts) -> Result<Self, Self::Error> {
-        let Parts {
-            min,
-            max,
-            sum,
-            buckets,
-        } = parts;
+        let Parts { min, max, sum, buckets } = parts;
         if !buckets.is_sorted_by(|one, next| one.0 < next.0) {
             return Err("a histogram's buckets must ascend");
         }
@@ -199,12 +187,7 @@ impl TryFrom<Parts> for Histogram {
         if ends != [min.map(bucket), max.map(bucket)] || min > max {
             return Err("a histogram's min and max must lie in its first and last bucket");
         }
-        let histogram = Histogram {
-            min,
-            max,
-            sum,
-            buckets,
-        };
+        let histogram = Histogram { min, max, sum, buckets };
         if !histogram.sum_is_possible() {
             return Err("a histogram's sum must lie between count times min and count times max");
         }
@@ -300,18 +283,10 @@ mod tests {
     #[test]
     fn a_histogram_that_contradicts_itself_is_refused() {
         let refused = |text| serde_json::from_str::<Histogram>(text).is_err();
-        assert!(!refused(
-            r#"{"min":1,"max":2,"sum":3,"buckets":[[1,1],[2,1]]}"#
-        ));
-        assert!(refused(
-            r#"{"min":1,"max":2,"sum":3,"buckets":[[2,1],[1,1]]}"#
-        ));
-        assert!(refused(
-            r#"{"min":1,"max":2,"sum":9,"buckets":[[1,1],[2,1]]}"#
-        ));
-        assert!(refused(
-            r#"{"min":1,"max":3,"sum":3,"buckets":[[1,1],[2,1]]}"#
-        ));
+        assert!(!refused(r#"{"min":1,"max":2,"sum":3,"buckets":[[1,1],[2,1]]}"#));
+        assert!(refused(r#"{"min":1,"max":2,"sum":3,"buckets":[[2,1],[1,1]]}"#));
+        assert!(refused(r#"{"min":1,"max":2,"sum":9,"buckets":[[1,1],[2,1]]}"#));
+        assert!(refused(r#"{"min":1,"max":3,"sum":3,"buckets":[[1,1],[2,1]]}"#));
         assert!(refused(r#"{"min":1,"max":1,"sum":0,"buckets":[[1,0]]}"#));
         assert!(refused(r#"{"buckets":[[1920,1]]}"#));
         assert!(refused(r#"{"min":1,"max":1,"buckets":[]}"#));

@@ -23,25 +23,15 @@ pub(crate) enum Options {
 /// A made-up `T`.
 pub(crate) fn made<T: for<'de> Deserialize<'de>>(seed: u64, options: Options) -> T {
     let mut random = Random::new(seed);
-    T::deserialize(Maker {
-        random: &mut random,
-        options,
-    })
-    .expect("every type can be made")
+    T::deserialize(Maker { random: &mut random, options }).expect("every type can be made")
 }
 
 /// A made-up event of the kind `name`.
 pub(crate) fn made_event(name: &str, seed: u64, options: Options) -> Event {
     let mut random = Random::new(seed);
-    Event::decode(
-        name,
-        Maker {
-            random: &mut random,
-            options,
-        },
-    )
-    .expect("the name is known")
-    .expect("every event can be made")
+    Event::decode(name, Maker { random: &mut random, options })
+        .expect("the name is known")
+        .expect("every event can be made")
 }
 
 /// A deserializer whose input is chance.
@@ -52,10 +42,7 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn again(&mut self) -> Maker<'_> {
-        Maker {
-            random: self.random,
-            options: self.options,
-        }
+        Maker { random: self.random, options: self.options }
     }
 
     /// A number of at most `bits` bits, of any magnitude.
@@ -140,10 +127,7 @@ impl<'de> Deserializer<'de> for Maker<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(Named {
-            maker: self,
-            names: [].iter(),
-        })
+        visitor.visit_map(Named { maker: self, names: [].iter() })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -155,14 +139,9 @@ impl<'de> Deserializer<'de> for Maker<'_> {
         if name == "Histogram" {
             // Its fields depend on each other.
             let value = serde_json::to_value(self.histogram()).map_err(Error::custom)?;
-            return value
-                .deserialize_struct(name, names, visitor)
-                .map_err(Error::custom);
+            return value.deserialize_struct(name, names, visitor).map_err(Error::custom);
         }
-        visitor.visit_map(Named {
-            maker: self,
-            names: names.iter(),
-        })
+        visitor.visit_map(Named { maker: self, names: names.iter() })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

@@ -15,19 +15,9 @@ use crate::{Event, Level, Record};
 /// Packet records leave the last quarter to the other levels and second records leave the last
 /// eighth to events, so that a flood of packets costs no total.
 pub fn queue(level: Level, records_max: usize) -> (Sink, Drain) {
-    let shared = Arc::new(Shared {
-        level,
-        records_max,
-        waiting: Mutex::default(),
-    });
-    let sink = Sink {
-        shared: Some(Arc::clone(&shared)),
-    };
-    let drain = Drain {
-        shared,
-        spare: VecDeque::new(),
-        taken: Vec::new(),
-    };
+    let shared = Arc::new(Shared { level, records_max, waiting: Mutex::default() });
+    let sink = Sink { shared: Some(Arc::clone(&shared)) };
+    let drain = Drain { shared, spare: VecDeque::new(), taken: Vec::new() };
     (sink, drain)
 }
 
@@ -45,9 +35,7 @@ impl Sink {
 
     /// Whether events of `level` are kept. Ask before making an event that costs something.
     pub fn wants(&self, level: Level) -> bool {
-        self.shared
-            .as_ref()
-            .is_some_and(|shared| level <= shared.level)
+        self.shared.as_ref().is_some_and(|shared| level <= shared.level)
     }
 
     /// Keeps `event`, which happened at `now`, if its level is wanted. In a full queue it is
@@ -92,10 +80,7 @@ impl Drain {
         let last = self.spare.back().map_or(Instant::ZERO, |record| record.at);
         out.extend(self.spare.drain(..));
         if let Some(Missed { until, dropped }) = missed {
-            out.push(Record {
-                at: until.max(last),
-                event: dropped.into(),
-            });
+            out.push(Record { at: until.max(last), event: dropped.into() });
         }
     }
 
@@ -179,14 +164,7 @@ mod tests {
     use crate::event::{FirstByte, RtpPacket, TrackSecond};
 
     fn packet() -> RtpPacket {
-        RtpPacket {
-            track: 0,
-            seq: 1,
-            rtp_timestamp: 2,
-            marker: false,
-            bytes: 3,
-            ip_bytes: None,
-        }
+        RtpPacket { track: 0, seq: 1, rtp_timestamp: 2, marker: false, bytes: 3, ip_bytes: None }
     }
 
     fn take(drain: &mut Drain) -> Vec<Record> {
@@ -203,10 +181,7 @@ mod tests {
         sink.emit(Instant::ZERO, FirstByte { after_ns: 1 });
         assert!(sink.wants(Level::Event) && sink.wants(Level::Second));
         assert!(!sink.wants(Level::Packet) && !Sink::none().wants(Level::Event));
-        let names: Vec<_> = take(&mut drain)
-            .iter()
-            .map(|record| record.event.name())
-            .collect();
+        let names: Vec<_> = take(&mut drain).iter().map(|record| record.event.name()).collect();
         assert_eq!(names, ["track_second", "first_byte"]);
     }
 
@@ -222,12 +197,7 @@ mod tests {
         sink.emit(Instant::from_nanos(13), FirstByte { after_ns: 1 });
         let records = take(&mut drain);
         assert_eq!(records.len(), 9);
-        let dropped = RecordsDropped {
-            first_t_ns: 6,
-            events: 1,
-            seconds: 1,
-            packets: 4,
-        };
+        let dropped = RecordsDropped { first_t_ns: 6, events: 1, seconds: 1, packets: 4 };
         assert_eq!(records[8].at, Instant::from_nanos(13));
         assert_eq!(records[8].event, dropped.into());
         assert!(take(&mut drain).is_empty());

@@ -113,11 +113,7 @@ impl<R: BufRead> Reader<R> {
                 Err(error) => {
                     let (column, reason) = column_and_reason(&error);
                     let line = self.line_number;
-                    Err(Error::Line {
-                        line,
-                        column,
-                        reason,
-                    })
+                    Err(Error::Line { line, column, reason })
                 }
             };
         }
@@ -135,11 +131,7 @@ impl<R: BufRead> Reader<R> {
         };
         let event = event?;
         let known = Event::fields(&head.event).unwrap_or_default();
-        let unknown = head
-            .others
-            .iter()
-            .filter(|name| !known.contains(&&***name))
-            .count();
+        let unknown = head.others.iter().filter(|name| !known.contains(&&***name)).count();
         self.unknown_fields += unknown as u64;
         Ok(Line::Known(Record { at: head.at, event }))
     }
@@ -167,18 +159,12 @@ fn read_line<R: BufRead>(input: &mut R, line: &mut Vec<u8>, number: u64) -> Resu
     (&mut *input)
         .take(limit)
         .read_until(b'\n', line)
-        .map_err(|source| Error::Io {
-            line: number,
-            source,
-        })?;
+        .map_err(|source| Error::Io { line: number, source })?;
     if line.pop_if(|last| *last == b'\n').is_some() {
         return Ok(End::Line);
     }
     if line.len() > LINE_BYTES_MAX {
-        return Err(Error::TooLong {
-            line: number,
-            bytes_max: LINE_BYTES_MAX,
-        });
+        return Err(Error::TooLong { line: number, bytes_max: LINE_BYTES_MAX });
     }
     Ok(End::Input)
 }
@@ -278,10 +264,7 @@ mod tests {
     }
 
     fn first_byte() -> Line {
-        Line::Known(Record {
-            at: Instant::from_nanos(5),
-            event: FirstByte { after_ns: 7 }.into(),
-        })
+        Line::Known(Record { at: Instant::from_nanos(5), event: FirstByte { after_ns: 7 }.into() })
     }
 
     /// The lines of `file`, and whether its end was cut off.
@@ -391,18 +374,12 @@ mod tests {
     #[test]
     fn a_last_line_that_was_cut_off_is_left_out_and_noted() {
         let text = format!("{FIRST_BYTE}\n{}", &FIRST_BYTE[..20]);
-        assert_eq!(
-            read(&file(&text)).expect("it can be read"),
-            (vec![first_byte()], true)
-        );
+        assert_eq!(read(&file(&text)).expect("it can be read"), (vec![first_byte()], true));
     }
 
     #[test]
     fn a_last_record_without_line_feed_is_whole() {
-        assert_eq!(
-            read(&file(FIRST_BYTE)).expect("it can be read"),
-            (vec![first_byte()], false)
-        );
+        assert_eq!(read(&file(FIRST_BYTE)).expect("it can be read"), (vec![first_byte()], false));
     }
 
     #[test]
@@ -419,10 +396,7 @@ mod tests {
         let mut reader = Reader::new(&bytes[..]).expect("it has a header");
         assert_eq!(reader.read().expect("it can be read"), Some(first_byte()));
         assert_eq!(reader.unknown_fields(), 2);
-        let unknown = Line::Unknown {
-            event: "hologram".into(),
-            line_number: 3,
-        };
+        let unknown = Line::Unknown { event: "hologram".into(), line_number: 3 };
         assert_eq!(reader.read().expect("it can be read"), Some(unknown));
         assert_eq!(reader.unknown_events(), 1);
         let Ok(Some(Line::Known(ended))) = reader.read() else {

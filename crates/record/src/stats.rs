@@ -196,9 +196,7 @@ impl PlaySummaryBuilder {
     /// The summary of what was taken in so far.
     pub fn finish(&self) -> PlaySummary {
         let mut summary = self.so_far.clone();
-        summary.lasted_ns = self
-            .started
-            .map(|started| nanos_between(started, self.last));
+        summary.lasted_ns = self.started.map(|started| nanos_between(started, self.last));
         summary.tracks = self
             .tracks
             .iter()
@@ -367,17 +365,12 @@ mod tests {
     use crate::event::{FirstByte, TrackDescribed};
 
     fn at(millis: u64, event: impl Into<Event>) -> Record {
-        Record {
-            at: Instant::from_millis(millis),
-            event: event.into(),
-        }
+        Record { at: Instant::from_millis(millis), event: event.into() }
     }
 
     fn second(arrivals: &[u64]) -> TrackSecond {
         let mut inter_arrival_ns = Histogram::new();
-        arrivals
-            .iter()
-            .for_each(|&nanos| inter_arrival_ns.record(nanos));
+        arrivals.iter().for_each(|&nanos| inter_arrival_ns.record(nanos));
         TrackSecond {
             span_ns: 1_000_000_000,
             frames: 30,
@@ -415,42 +408,13 @@ mod tests {
             clock_rate_hz: Some(90_000),
         };
         vec![
-            at(
-                10,
-                Connecting {
-                    url: "rtsp://h/movie".into(),
-                    transport: "udp".into(),
-                },
-            ),
-            at(
-                12,
-                Connected {
-                    after_ns: 2_000_000,
-                    peer: None,
-                },
-            ),
+            at(10, Connecting { url: "rtsp://h/movie".into(), transport: "udp".into() }),
+            at(12, Connected { after_ns: 2_000_000, peer: None }),
             at(12, track(0, MediaKind::Video)),
             at(12, track(1, MediaKind::Audio)),
-            at(
-                15,
-                FirstByte {
-                    after_ns: 5_000_000,
-                },
-            ),
-            at(
-                15,
-                FirstDecodableFrame {
-                    track: 1,
-                    after_ns: 5_000_000,
-                },
-            ),
-            at(
-                19,
-                FirstDecodableFrame {
-                    track: 0,
-                    after_ns: 9_000_000,
-                },
-            ),
+            at(15, FirstByte { after_ns: 5_000_000 }),
+            at(15, FirstDecodableFrame { track: 1, after_ns: 5_000_000 }),
+            at(19, FirstDecodableFrame { track: 0, after_ns: 9_000_000 }),
         ]
     }
 
@@ -460,31 +424,19 @@ mod tests {
         records.push(at(1010, second(&[1, 2, 3])));
         records.push(at(2010, second(&[4])));
         records.push(at(2010, total()));
-        records.push(at(
-            2010,
-            Ended {
-                reason: EndReason::EndOfStream,
-                text: None,
-            },
-        ));
+        records.push(at(2010, Ended { reason: EndReason::EndOfStream, text: None }));
         let summary = PlaySummary::from_records(&records);
         assert_eq!(summary.ended, Some(EndReason::EndOfStream));
         assert_eq!(summary.lasted_ns, Some(2_000_000_000));
         assert_eq!(summary.connect_ns, Some(2_000_000));
         assert_eq!(summary.first_byte_ns, Some(5_000_000));
         let track = &summary.tracks[0];
-        assert_eq!(
-            (track.basis, track.frames, track.lost),
-            (Basis::Total, Some(60), Some(1))
-        );
+        assert_eq!((track.basis, track.frames, track.lost), (Basis::Total, Some(60), Some(1)));
         assert_eq!((track.head_lost, track.tail_lost), (Some(0), None));
         assert_eq!(track.data_rate_bps, Some(8000));
         assert_eq!(track.loss_ratio(), Some(0.05));
         assert_eq!(track.jitter_max_ns, Some(5));
-        assert_eq!(
-            track.inter_arrival_p50_ns, None,
-            "the total's histogram is empty"
-        );
+        assert_eq!(track.inter_arrival_p50_ns, None, "the total's histogram is empty");
     }
 
     #[test]
@@ -495,37 +447,20 @@ mod tests {
         let summary = PlaySummary::from_records(&records);
         assert_eq!(summary.ended, None);
         let track = &summary.tracks[0];
-        assert_eq!(
-            (track.basis, track.frames, track.lost),
-            (Basis::Seconds, Some(60), Some(2))
-        );
+        assert_eq!((track.basis, track.frames, track.lost), (Basis::Seconds, Some(60), Some(2)));
         assert_eq!((track.head_lost, track.tail_lost), (None, None));
-        assert_eq!(
-            (track.data_rate_bps, track.ip_bytes),
-            (Some(8000), Some(2800))
-        );
-        assert_eq!(
-            (track.inter_arrival_p50_ns, track.inter_arrival_max_ns),
-            (Some(2), Some(40))
-        );
+        assert_eq!((track.data_rate_bps, track.ip_bytes), (Some(8000), Some(2800)));
+        assert_eq!((track.inter_arrival_p50_ns, track.inter_arrival_max_ns), (Some(2), Some(40)));
         assert_eq!(summary.tracks[1].basis, Basis::Nothing);
         assert_eq!(summary.tracks[1].frames, None);
     }
 
     #[test]
     fn missing_seconds_leave_no_sums_behind() {
-        let dropped = RecordsDropped {
-            first_t_ns: 0,
-            events: 0,
-            seconds: 1,
-            packets: 2,
-        };
+        let dropped = RecordsDropped { first_t_ns: 0, events: 0, seconds: 1, packets: 2 };
         let summary = PlaySummary::from_records(&[at(1000, second(&[1])), at(2000, dropped)]);
         assert_eq!(summary.records_dropped, 3);
-        assert_eq!(
-            (summary.tracks[0].basis, summary.tracks[0].lost),
-            (Basis::Nothing, None)
-        );
+        assert_eq!((summary.tracks[0].basis, summary.tracks[0].lost), (Basis::Nothing, None));
     }
 
     #[test]
@@ -545,10 +480,7 @@ mod tests {
         assert_eq!(summary.first_decodable_frame_ns, Some(9_000_000));
         let sound_alone = PlaySummary::from_records(&[at(
             15,
-            FirstDecodableFrame {
-                track: 1,
-                after_ns: 5_000_000,
-            },
+            FirstDecodableFrame { track: 1, after_ns: 5_000_000 },
         )]);
         assert_eq!(sound_alone.first_decodable_frame_ns, Some(5_000_000));
     }

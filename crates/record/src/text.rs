@@ -22,11 +22,7 @@ impl From<&str> for Text {
             return Text(text.into());
         }
         let end = text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len());
-        Text(
-            [text.get(..end).unwrap_or_default(), ELLIPSIS]
-                .concat()
-                .into(),
-        )
+        Text([text.get(..end).unwrap_or_default(), ELLIPSIS].concat().into())
     }
 }
 

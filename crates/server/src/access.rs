@@ -75,12 +75,7 @@ impl Access {
             return Ok(());
         }
         let why = "only programs on the server's own machine may";
-        Err(Denied {
-            action,
-            path: path.to_owned(),
-            peer,
-            why,
-        })
+        Err(Denied { action, path: path.to_owned(), peer, why })
     }
 
     /// The rule in words, for the banner.
@@ -95,9 +90,7 @@ mod tests {
 
     fn may(action: Action, peer: &str) -> bool {
         let peer = peer.parse().unwrap();
-        Access
-            .authorize(action, "movie", &Credentials::default(), peer)
-            .is_ok()
+        Access.authorize(action, "movie", &Credentials::default(), peer).is_ok()
     }
 
     #[test]

@@ -22,10 +22,7 @@ pub enum Error {
         stream: String,
     },
     /// A stream has no track, or more than are carried.
-    #[error(
-        "stream {stream:?} has {count} tracks: expected 1 to {}",
-        crate::hub::TRACKS_MAX
-    )]
+    #[error("stream {stream:?} has {count} tracks: expected 1 to {}", crate::hub::TRACKS_MAX)]
     TrackCount {
         /// The stream's name.
         stream: String,
@@ -74,9 +71,6 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn open(path: &Path, source: io::Error) -> Self {
-        Error::File {
-            path: path.to_owned(),
-            source,
-        }
+        Error::File { path: path.to_owned(), source }
     }
 }

@@ -90,10 +90,7 @@ impl Hub {
     /// When the name is taken by another live stream, or a track cannot be carried.
     pub fn publish(self: &Arc<Self>, name: &str, tracks: Vec<Track>) -> Result<Publisher, Error> {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
-            return Err(Error::TrackCount {
-                stream: name.to_owned(),
-                count: tracks.len(),
-            });
+            return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
         let live = Arc::new(Live::new(name, tracks));
         let publisher = Publisher::new(self, Arc::clone(&live))?;
@@ -101,9 +98,7 @@ impl Hub {
         if streams.contains_key(name) {
             // The one that is there stays: `publisher` must not take it away when it is dropped.
             drop(streams);
-            return Err(Error::NameTaken {
-                stream: name.to_owned(),
-            });
+            return Err(Error::NameTaken { stream: name.to_owned() });
         }
         streams.insert(name.to_owned(), live);
         drop(streams);
@@ -113,10 +108,7 @@ impl Hub {
     /// Takes a live stream out, if it is still the one under its name.
     pub(crate) fn remove(&self, live: &Arc<Live>) {
         let mut streams = lock(&self.live);
-        if streams
-            .get(live.name())
-            .is_some_and(|there| Arc::ptr_eq(there, live))
-        {
+        if streams.get(live.name()).is_some_and(|there| Arc::ptr_eq(there, live)) {
             streams.remove(live.name());
         }
     }
@@ -138,17 +130,12 @@ impl Hub {
             .library
             .find(host, name)
             .await
-            .ok_or_else(|| Error::NotFound {
-                stream: name.to_owned(),
-            })?;
+            .ok_or_else(|| Error::NotFound { stream: name.to_owned() })?;
         self.open(host, name, &path).await.map(Stream::Movie)
     }
 
     async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {
-        let file = host
-            .open(path)
-            .await
-            .map_err(|error| Error::open(path, error))?;
+        let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
         if let Some(movie) = lock(&self.movies).get(name)
             && movie.identity() == file.identity()
         {

@@ -51,10 +51,7 @@ impl Listing {
 impl Library {
     /// A library of these files and folders.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Library {
-            roots,
-            listing: Mutex::new(None),
-        }
+        Library { roots, listing: Mutex::new(None) }
     }
 
     /// All movies there are now, or were a moment ago.
@@ -119,13 +116,7 @@ fn walk(
         }
         if path.is_dir() {
             if depth < DEPTH_MAX {
-                walk(
-                    &path,
-                    &format!("{prefix}{name}/"),
-                    depth + 1,
-                    found,
-                    warnings,
-                );
+                walk(&path, &format!("{prefix}{name}/"), depth + 1, found, warnings);
             }
         } else if is_movie(&path) && found.len() < FILES_MAX {
             found.push((format!("{prefix}{name}"), path));
@@ -136,10 +127,7 @@ fn walk(
 fn name_all(found: Vec<(String, PathBuf)>, mut warnings: Vec<String>) -> Listing {
     let mut by_stem: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, (name, _)) in found.iter().enumerate() {
-        by_stem
-            .entry(without_extension(name).to_owned())
-            .or_default()
-            .push(index);
+        by_stem.entry(without_extension(name).to_owned()).or_default().push(index);
     }
     let mut by_name = BTreeMap::new();
     let mut names = Vec::new();
@@ -160,39 +148,23 @@ fn name_all(found: Vec<(String, PathBuf)>, mut warnings: Vec<String>) -> Listing
         }
     }
     for (name, path) in &found {
-        if by_name
-            .insert(name.clone(), path.clone())
-            .is_some_and(|other| other != *path)
-        {
-            warnings.push(format!(
-                "{name:?} is the name of several files: {} wins",
-                path.display()
-            ));
+        if by_name.insert(name.clone(), path.clone()).is_some_and(|other| other != *path) {
+            warnings
+                .push(format!("{name:?} is the name of several files: {} wins", path.display()));
         }
     }
     names.sort();
     names.dedup();
-    Listing {
-        by_name,
-        names,
-        warnings,
-    }
+    Listing { by_name, names, warnings }
 }
 
 fn is_movie(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    EXTENSIONS
-        .iter()
-        .any(|known| extension.eq_ignore_ascii_case(known))
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn without_extension(name: &str) -> &str {
@@ -207,13 +179,7 @@ mod tests {
     use super::*;
 
     fn listing(names: &[&str]) -> Listing {
-        name_all(
-            names
-                .iter()
-                .map(|n| ((*n).to_owned(), PathBuf::from(n)))
-                .collect(),
-            Vec::new(),
-        )
+        name_all(names.iter().map(|n| ((*n).to_owned(), PathBuf::from(n))).collect(), Vec::new())
     }
 
     #[test]

@@ -66,15 +66,8 @@ pub struct Publisher {
 impl Publisher {
     pub(crate) fn new(hub: &Arc<Hub>, live: Arc<Live>) -> Result<Self, Error> {
         let packer = |packing| Ok((packing, StreamPacker::new(live.tracks(), packing)?));
-        let packers = Packing::ALL
-            .into_iter()
-            .map(packer)
-            .collect::<Result<_, Error>>()?;
-        Ok(Publisher {
-            live,
-            hub: Arc::clone(hub),
-            packers,
-        })
+        let packers = Packing::ALL.into_iter().map(packer).collect::<Result<_, Error>>()?;
+        Ok(Publisher { live, hub: Arc::clone(hub), packers })
     }
 
     /// The stream that it brings.

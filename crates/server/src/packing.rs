@@ -53,15 +53,9 @@ impl StreamPacker {
         let packer = |track: &Track| {
             let packer = Packer::new(track, packing.packet_bytes_max())?;
             let is_picture = track.codec.kind() == Kind::Video;
-            Ok(TrackPacker {
-                packer,
-                is_picture,
-                has_pictures,
-            })
+            Ok(TrackPacker { packer, is_picture, has_pictures })
         };
-        Ok(StreamPacker {
-            tracks: tracks.iter().map(packer).collect::<Result<_, Error>>()?,
-        })
+        Ok(StreamPacker { tracks: tracks.iter().map(packer).collect::<Result<_, Error>>()? })
     }
 
     /// Packs one frame.

@@ -20,9 +20,7 @@ pub(crate) fn viewer_joined(
         viewer.number,
         viewer.peer,
         viewer.stream,
-        user_agent
-            .map(|agent| format!(" with {agent}"))
-            .unwrap_or_default(),
+        user_agent.map(|agent| format!(" with {agent}")).unwrap_or_default(),
     );
     records.emit(
         now,
@@ -38,15 +36,12 @@ pub(crate) fn viewer_joined(
 
 pub(crate) fn viewer_playing(records: &Sink, now: Instant, viewer: Option<&Viewer>, begun: &Begun) {
     let Some(viewer) = viewer else { return };
-    let tracks = begun
-        .tracks
-        .iter()
-        .map(|(track, seq, time)| event::TrackStart {
-            track: *track,
-            ssrc: viewer.ssrc(*track).map(|ssrc| ssrc.0),
-            first_seq: Some(seq.0),
-            rtp_timestamp: Some(time.0),
-        });
+    let tracks = begun.tracks.iter().map(|(track, seq, time)| event::TrackStart {
+        track: *track,
+        ssrc: viewer.ssrc(*track).map(|ssrc| ssrc.0),
+        first_seq: Some(seq.0),
+        rtp_timestamp: Some(time.0),
+    });
     records.emit(
         now,
         event::ViewerPlaying {
@@ -117,12 +112,7 @@ pub(crate) fn viewer_left(records: &Sink, now: Instant, viewer: &Viewer, reason:
 
 pub(crate) fn movie_failed(records: &Sink, now: Instant, error: &Error) {
     tracing::error!("a movie ends early: {error}");
-    records.emit(
-        now,
-        event::Failure {
-            text: error.to_string().into(),
-        },
-    );
+    records.emit(now, event::Failure { text: error.to_string().into() });
 }
 
 fn rate(bits_per_second: Option<f64>) -> String {

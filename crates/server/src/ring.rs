@@ -34,10 +34,7 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds {
-            bytes_max: 32 << 20,
-            span_max: Duration::from_secs(6),
-        }
+        Bounds { bytes_max: 32 << 20, span_max: Duration::from_secs(6) }
     }
 }
 
@@ -75,13 +72,7 @@ pub(crate) struct StreamClock {
 
 impl<W> Default for Window<W> {
     fn default() -> Self {
-        Window {
-            base: 0,
-            slots: VecDeque::new(),
-            newest_start: None,
-            clock: None,
-            closed: false,
-        }
+        Window { base: 0, slots: VecDeque::new(), newest_start: None, clock: None, closed: false }
     }
 }
 
@@ -98,8 +89,7 @@ impl<W> Window<W> {
 
     /// The slot with this number, if it is there.
     pub(crate) fn get(&self, number: u64) -> Option<&Arc<Slot<W>>> {
-        self.slots
-            .get(usize::try_from(number.checked_sub(self.base)?).ok()?)
+        self.slots.get(usize::try_from(number.checked_sub(self.base)?).ok()?)
     }
 
     /// The newest slot that a viewer can be started at.
@@ -125,25 +115,15 @@ impl<W> Window<W> {
 
 impl<W> Ring<W> {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        let inner = Inner {
-            window: Window::default(),
-            bytes: 0,
-            subscribers: Vec::new(),
-        };
-        Ring {
-            bounds,
-            inner: Mutex::new(inner),
-        }
+        let inner = Inner { window: Window::default(), bytes: 0, subscribers: Vec::new() };
+        Ring { bounds, inner: Mutex::new(inner) }
     }
 
     /// Adds the next frame and wakes every subscriber.
     pub(crate) fn push(&self, slot: Slot<W>, now: Instant) {
         let mut inner = self.lock();
         let window = &mut inner.window;
-        window.clock.get_or_insert(StreamClock {
-            at: now,
-            pts: slot.pts,
-        });
+        window.clock.get_or_insert(StreamClock { at: now, pts: slot.pts });
         let bytes = slot.bytes;
         window.push(Arc::new(slot));
         inner.bytes += bytes;
@@ -164,9 +144,7 @@ impl<W> Ring<W> {
     }
 
     pub(crate) fn unsubscribe(&self, bell: &Doorbell, key: u64) {
-        self.lock()
-            .subscribers
-            .retain(|(other, k)| *k != key || !other.same(bell));
+        self.lock().subscribers.retain(|(other, k)| *k != key || !other.same(bell));
     }
 
     /// Brings a copy of the window up to date: costs what has changed.
@@ -239,10 +217,7 @@ mod tests {
     }
 
     fn ring(bytes_max: usize, span_s: u64) -> Ring<()> {
-        Ring::new(Bounds {
-            bytes_max,
-            span_max: Duration::from_secs(span_s),
-        })
+        Ring::new(Bounds { bytes_max, span_max: Duration::from_secs(span_s) })
     }
 
     fn window(ring: &Ring<()>) -> Window<()> {
@@ -258,10 +233,7 @@ mod tests {
             ring.push(slot(second, 1, second % 10 == 0), Instant::ZERO);
         }
         let window = window(&ring);
-        assert_eq!(
-            (window.base(), window.head(), window.newest_start()),
-            (10, 20, Some(10))
-        );
+        assert_eq!((window.base(), window.head(), window.newest_start()), (10, 20, Some(10)));
     }
 
     #[test]

@@ -61,18 +61,13 @@ impl Context {
     /// Forgets an address, if it is still this viewer's.
     pub(crate) fn remove_route(&self, from: SocketAddr, number: u64) {
         let mut routes = self.routes();
-        if routes
-            .get(&from)
-            .is_some_and(|route| route.number == number)
-        {
+        if routes.get(&from).is_some_and(|route| route.number == number) {
             routes.remove(&from);
         }
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Route>> {
-        self.rtcp_routes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.rtcp_routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,10 +83,7 @@ pub struct Server {
 #[non_exhaustive]
 pub enum StartError {
     /// The port for RTSP cannot be had.
-    #[error(
-        "cannot listen for RTSP on {address}: {source}{}",
-        hint(source, "--rtsp-port 0")
-    )]
+    #[error("cannot listen for RTSP on {address}: {source}{}", hint(source, "--rtsp-port 0"))]
     Rtsp {
         /// The address that was asked for.
         address: SocketAddr,
@@ -131,18 +123,12 @@ impl Server {
         records: Sink,
     ) -> Result<Server, StartError> {
         let address = SocketAddr::new(settings.bind, settings.rtsp_port);
-        let listener = host
-            .tcp_listen(address)
-            .map_err(|source| StartError::Rtsp { address, source })?;
+        let listener =
+            host.tcp_listen(address).map_err(|source| StartError::Rtsp { address, source })?;
         let rtsp_address = listener.local_address();
-        let udp = bind_pair(host, &settings).map_err(|source| StartError::Rtp {
-            port: settings.rtp_port,
-            source,
-        })?;
-        let ports = (
-            udp.rtp.local_address().port(),
-            udp.rtcp.local_address().port(),
-        );
+        let udp = bind_pair(host, &settings)
+            .map_err(|source| StartError::Rtp { port: settings.rtp_port, source })?;
+        let ports = (udp.rtp.local_address().port(), udp.rtcp.local_address().port());
         let context = Arc::new(Context {
             hub: Arc::clone(hub),
             settings,
@@ -161,11 +147,7 @@ impl Server {
         host.spawn(accept(host.clone(), listener, mailboxes.clone()));
         host.spawn(ignore(host.clone(), udp.rtp));
         host.spawn(receive_rtcp(host.clone(), udp.rtcp, Arc::clone(&context)));
-        Ok(Server {
-            context,
-            mailboxes,
-            rtsp_address,
-        })
+        Ok(Server { context, mailboxes, rtsp_address })
     }
 
     /// The address on which RTSP is served.
@@ -201,21 +183,14 @@ impl Context {
     fn say_dropped(&self, host: &Host) {
         let count = self.rtcp_dropped.load(Ordering::Relaxed);
         if count > 0 {
-            self.records.emit(
-                host.now(),
-                event::Dropped {
-                    what: "rtcp of no viewer".into(),
-                    count,
-                },
-            );
+            self.records
+                .emit(host.now(), event::Dropped { what: "rtcp of no viewer".into(), count });
         }
     }
 
     fn say_listening(&self, host: &Host, protocol: &str, address: SocketAddr) {
-        let listening = event::Listening {
-            protocol: protocol.into(),
-            address: address.to_string().into(),
-        };
+        let listening =
+            event::Listening { protocol: protocol.into(), address: address.to_string().into() };
         self.records.emit(host.now(), listening);
     }
 }
@@ -226,20 +201,11 @@ const PAIR_TRIES: usize = 64;
 
 /// Ports for RTP and RTCP: an even one and the next (RFC 3550 section 11).
 fn bind_pair(host: &Host, settings: &Settings) -> io::Result<Udp> {
-    let options = UdpOptions {
-        send_buffer_bytes: Some(SEND_BUFFER_BYTES),
-        ..Default::default()
-    };
+    let options = UdpOptions { send_buffer_bytes: Some(SEND_BUFFER_BYTES), ..Default::default() };
     let bind = |port| host.udp_bind(SocketAddr::new(settings.bind, port), &options);
     if settings.rtp_port != 0 {
-        let next = settings
-            .rtp_port
-            .checked_add(1)
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
-        return Ok(Udp {
-            rtp: bind(settings.rtp_port)?,
-            rtcp: bind(next)?,
-        });
+        let next = settings.rtp_port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        return Ok(Udp { rtp: bind(settings.rtp_port)?, rtcp: bind(next)? });
     }
     let mut odd = Vec::new();
     for _ in 0..PAIR_TRIES {

@@ -78,8 +78,8 @@ pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Config> {
     if file.is_none() && !path.exists() {
         return Ok(Config::default());
     }
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| path.display().to_string())
 }
 
@@ -145,7 +145,8 @@ fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> 
 
 /// A file with every key, each with its meaning, all commented out.
 pub(crate) fn sample() -> String {
-    let mut out = String::from("# weir.toml: settings of `weir serve`. Every key may be left out.\n");
+    let mut out =
+        String::from("# weir.toml: settings of `weir serve`. Every key may be left out.\n");
     let (sections, keys): (Vec<_>, Vec<_>) =
         keys().into_iter().partition(|key| key.example.is_none());
     let mut write = |section: Option<&Key>| {
@@ -198,6 +199,9 @@ mod tests {
         let config = parse(&uncommented).unwrap();
         assert_eq!(config.rtsp.port, Some(8554));
         assert_eq!(config.record.file, Some(PathBuf::from("run.jsonl")));
-        assert_eq!(uncommented.matches(" = ").count(), keys().iter().filter(|k| k.example.is_some()).count());
+        assert_eq!(
+            uncommented.matches(" = ").count(),
+            keys().iter().filter(|k| k.example.is_some()).count()
+        );
     }
 }

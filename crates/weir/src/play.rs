@@ -128,20 +128,11 @@ impl Args {
         let nanos = |span: Duration| json!(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
         let mut asked = BTreeMap::from([
             ("command".to_owned(), json!("play")),
-            (
-                "transport".to_owned(),
-                json!(format!("{:?}", self.transport).to_lowercase()),
-            ),
+            ("transport".to_owned(), json!(format!("{:?}", self.transport).to_lowercase())),
         ]);
-        asked.extend(
-            self.seconds
-                .map(|span| ("limit_ns".to_owned(), nanos(span))),
-        );
+        asked.extend(self.seconds.map(|span| ("limit_ns".to_owned(), nanos(span))));
         asked.extend(self.from.map(|span| ("from_ns".to_owned(), nanos(span))));
-        let movie = self
-            .output
-            .as_ref()
-            .map(|path| json!(path.display().to_string()));
+        let movie = self.output.as_ref().map(|path| json!(path.display().to_string()));
         asked.extend(movie.map(|path| ("output".to_owned(), path)));
         asked
     }
@@ -154,9 +145,7 @@ fn print(as_json: bool, summary: &PlaySummary) -> anyhow::Result<()> {
         false => show::summary(summary),
     };
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context("cannot print the summary")
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print the summary")
 }
 
 /// Standard error is for people.
@@ -168,27 +157,17 @@ fn report(args: &Args, outcome: &Outcome) -> ExitCode {
         let path = path.display();
         is_whole = movie.failed.is_none() && movie.fragments_dropped == 0;
         let _ = match &movie.failed {
-            None => writeln!(
-                out,
-                "{path}: {} frames, {} bytes",
-                movie.frames, movie.bytes
-            ),
+            None => writeln!(out, "{path}: {} frames, {} bytes", movie.frames, movie.bytes),
             Some(why) => writeln!(out, "weir: {path} is not whole: {why}"),
         };
         if movie.fragments_dropped > 0 {
             let dropped = movie.fragments_dropped;
-            let _ = writeln!(
-                out,
-                "weir: {path}: {dropped} fragments left out: the disk is too slow"
-            );
+            let _ =
+                writeln!(out, "weir: {path}: {dropped} fragments left out: the disk is too slow");
         }
     }
     if outcome.is_success() {
-        return if is_whole {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
+        return if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let why = outcome.text.as_deref().unwrap_or("the play failed");
     let _ = writeln!(out, "weir: {why}");
@@ -207,20 +186,14 @@ struct Live {
 
 impl Live {
     fn new(is_on: bool) -> Self {
-        Live {
-            is_on,
-            before: None,
-            width: 0,
-        }
+        Live { is_on, before: None, width: 0 }
     }
 
     fn show(&mut self, progress: &Progress) {
         let before = self.before.replace(*progress).unwrap_or_default();
         let span = progress.played.saturating_sub(before.played).as_nanos();
         let bits = u128::from(progress.bytes.saturating_sub(before.bytes)) * 8 * 1_000_000_000;
-        let rate = bits
-            .checked_div(span)
-            .and_then(|rate| u64::try_from(rate).ok());
+        let rate = bits.checked_div(span).and_then(|rate| u64::try_from(rate).ok());
         self.write(&show::progress(progress, rate));
     }
 
@@ -244,8 +217,6 @@ impl Live {
 
 /// A length of time in seconds, with a fraction if need be.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text
-        .parse()
-        .map_err(|_| format!("expected seconds, got {text:?}"))?;
+    let number: f64 = text.parse().map_err(|_| format!("expected seconds, got {text:?}"))?;
     Duration::try_from_secs_f64(number).map_err(|_| format!("expected seconds, got {text:?}"))
 }

@@ -232,11 +232,16 @@ impl Plan {
             let streams: Vec<Value> = live
                 .iter()
                 .map(|name| json!({ "name": name, "live": true, "url": url(name) }))
-                .chain(movies.iter().map(|name| json!({ "name": name, "live": false, "url": url(name) })))
+                .chain(
+                    movies
+                        .iter()
+                        .map(|name| json!({ "name": name, "live": false, "url": url(name) })),
+                )
                 .collect();
             let (rtp, rtcp) = server.rtp_ports();
             let address = server.rtsp_address().to_string();
-            let banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
+            let banner =
+                json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
             println!("{banner}");
             return;
         }

@@ -22,10 +22,7 @@ pub(crate) fn corpus(target: &Target) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         paths.push(entry?.path());
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| read(&path).map(|bytes| (path, bytes)))
-        .collect()
+    paths.into_iter().map(|path| read(&path).map(|bytes| (path, bytes))).collect()
 }
 
 /// The words of `target`'s dictionary.
@@ -62,9 +59,7 @@ pub(crate) fn keep_crash(target: &Target, input: &[u8]) -> Result<PathBuf> {
 
 /// A number for `bytes`.
 pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0, |state, byte| hash([state, u64::from(*byte)]))
+    bytes.iter().fold(0, |state, byte| hash([state, u64::from(*byte)]))
 }
 
 /// One line of a dictionary in libFuzzer's form: a word in quotation marks, with `\\`, `\"` and
@@ -109,10 +104,7 @@ mod tests {
 
     #[test]
     fn words_are_read_with_their_escapes() {
-        assert_eq!(
-            word(r#""a\\b\"\x0d\xFF""#).expect("it is right"),
-            b"a\\b\"\r\xff"
-        );
+        assert_eq!(word(r#""a\\b\"\x0d\xFF""#).expect("it is right"), b"a\\b\"\r\xff");
         for wrong in ["a", "\"a", r#""\n""#, r#""\xg0""#, r#""\x0""#] {
             assert!(word(wrong).is_err(), "{wrong}");
         }

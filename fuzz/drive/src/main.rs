@@ -81,18 +81,9 @@ enum Action {
 
 impl Call {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut call = Call {
-            action: Action::Fuzz,
-            seconds: 30,
-            seed: 1,
-            targets: Vec::new(),
-        };
+        let mut call = Call { action: Action::Fuzz, seconds: 30, seed: 1, targets: Vec::new() };
         while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .with_context(|| format!("{word} wants a value"))
-            };
+            let mut value = || words.next().with_context(|| format!("{word} wants a value"));
             match word.as_str() {
                 "--seconds" => call.seconds = number(&value()?)?,
                 "--seed" => call.seed = number(&value()?)?,
@@ -109,9 +100,7 @@ impl Call {
     fn carry_out(self) -> Result<ExitCode> {
         match &self.action {
             Action::Help => print!("{HELP}"),
-            Action::List => TARGETS
-                .iter()
-                .for_each(|target| println!("{}", target.name())),
+            Action::List => TARGETS.iter().for_each(|target| println!("{}", target.name())),
             Action::Replay(path) => return self.replay(path),
             Action::Fuzz => return self.fuzz(),
         }
@@ -180,10 +169,7 @@ fn fuzz_target(trial: &Trial, target: &Target, share: Duration, seed: u64) -> Re
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{:24} {runs:>9} runs in {seconds:4.1} s, {seeds} of them seeds",
-        target.name()
-    );
+    println!("{:24} {runs:>9} runs in {seconds:4.1} s, {seeds} of them seeds", target.name());
     Ok(true)
 }
 
@@ -204,8 +190,7 @@ fn target_of(path: &Path) -> Result<&'static Target> {
 }
 
 fn number(text: &str) -> Result<u64> {
-    text.parse()
-        .with_context(|| format!("{text:?} is not a whole number"))
+    text.parse().with_context(|| format!("{text:?} is not a whole number"))
 }
 
 #[cfg(test)]
@@ -225,12 +210,7 @@ mod tests {
 
     #[test]
     fn wrong_calls_are_refused() {
-        for wrong in [
-            &["--seconds"][..],
-            &["--seed", "x"],
-            &["--fast"],
-            &["fuzz_none"],
-        ] {
+        for wrong in [&["--seconds"][..], &["--seed", "x"], &["--fast"], &["fuzz_none"]] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }

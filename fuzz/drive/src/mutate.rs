@@ -61,11 +61,7 @@ impl Mutator {
         if corpus.is_empty() {
             corpus.push(Vec::new());
         }
-        Mutator {
-            random: Random::new(seed),
-            corpus,
-            dictionary,
-        }
+        Mutator { random: Random::new(seed), corpus, dictionary }
     }
 
     /// The next input.

@@ -13,9 +13,7 @@ pub(crate) struct Target {
 impl Target {
     /// The function's name, under which its corpus and its crashes are kept.
     pub(crate) fn name(&self) -> &'static str {
-        self.path
-            .rsplit_once("::")
-            .map_or(self.path, |(_, name)| name)
+        self.path.rsplit_once("::").map_or(self.path, |(_, name)| name)
     }
 }
 

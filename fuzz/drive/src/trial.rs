@@ -53,11 +53,8 @@ impl Trial {
     /// # Errors
     /// What the panic said.
     pub(crate) fn run(&self, target: &Target, input: &[u8]) -> Result<(), String> {
-        lock(&self.shared).running = Some(Running {
-            target: *target,
-            input: input.to_vec(),
-            since: Instant::now(),
-        });
+        lock(&self.shared).running =
+            Some(Running { target: *target, input: input.to_vec(), since: Instant::now() });
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
         let mut shared = lock(&self.shared);
         shared.running = None;
@@ -115,8 +112,5 @@ fn watch(shared: &Mutex<Shared>) {
 
 /// How to run `path` again.
 pub(crate) fn replay_command(path: &Path) -> String {
-    format!(
-        "replay: cargo run -p weir-fuzz -- --replay {}",
-        path.display()
-    )
+    format!("replay: cargo run -p weir-fuzz -- --replay {}", path.display())
 }

@@ -21,43 +21,24 @@ impl Client {
         use machine::Event as E;
         if let Some((method, round_trip)) = succeeded(&event) {
             let status = Status::OK.0;
-            self.say(Event::Response {
-                method,
-                status,
-                round_trip,
-            });
+            self.say(Event::Response { method, status, round_trip });
         }
         match event {
             E::Described { sdp, .. } => self.described(&sdp),
             E::SetUp { url, transport, .. } => self.set_up(url, &transport),
-            E::Playing {
-                range, rtp_info, ..
-            } => self.playing(range, &rtp_info),
+            E::Playing { range, rtp_info, .. } => self.playing(range, &rtp_info),
             E::Paused { range, .. } => {
                 let position = range.as_ref().and_then(start_of);
                 self.say(Event::Paused { position });
             }
             E::TornDown { .. } => self.torn_down(),
-            E::Redirected {
-                method,
-                status,
-                location,
-                round_trip,
-            } => {
+            E::Redirected { method, status, location, round_trip } => {
                 let status = status.0;
-                self.say(Event::Response {
-                    method,
-                    status,
-                    round_trip,
-                });
+                self.say(Event::Response { method, status, round_trip });
                 self.redirected(&location);
             }
             E::Failed(failure) => self.request_failed(failure),
-            E::Asked {
-                method,
-                url,
-                status,
-            } => {
+            E::Asked { method, url, status } => {
                 tracing::debug!("the server asked {method} {url} and was answered {status}");
             }
             E::Skipped { offset, bytes } => self.say(Event::Warning(format!(
@@ -67,11 +48,7 @@ impl Client {
             E::Unreadable(source) => {
                 let Some(control) = &self.control else { return };
                 let (local, peer) = (control.local, control.peer);
-                self.fail(Error::Unreadable {
-                    local,
-                    peer,
-                    source,
-                });
+                self.fail(Error::Unreadable { local, peer, source });
             }
             // Signs of life; and what this client does not ask.
             _ => {}
@@ -111,9 +88,7 @@ impl Client {
         };
         let tracks = describe::tracks(&description);
         self.described = describe::range(&description);
-        let wanted = tracks
-            .iter()
-            .filter(|track| describe::is_wanted(track, &self.settings));
+        let wanted = tracks.iter().filter(|track| describe::is_wanted(track, &self.settings));
         self.wanted = wanted.cloned().collect();
         if self.wanted.is_empty() {
             let tracks = describe::why_none(&tracks);
@@ -121,10 +96,7 @@ impl Client {
         }
         for track in &tracks {
             if let Err(why) = &track.depacketiser {
-                let text = format!(
-                    "track {} ({}) is left out: {why}",
-                    track.track, track.encoding
-                );
+                let text = format!("track {} ({}) is left out: {why}", track.track, track.encoding);
                 self.say(Event::Warning(text));
             }
         }
@@ -148,19 +120,12 @@ impl Client {
         let (way, request) = match way(&self.host, self.lower, index, control, &self.settings) {
             Ok(made) => made,
             Err(source) => {
-                return self.fail(Error::Ports {
-                    source: source.into(),
-                });
+                return self.fail(Error::Ports { source: source.into() });
             }
         };
         note_refusal(control.machine.setup(now, &track.control, request));
         let (number, url) = (track.track, String::new());
-        self.tracks.push(Track {
-            number,
-            way,
-            url,
-            ssrc: None,
-        });
+        self.tracks.push(Track { number, way, url, ssrc: None });
     }
 
     fn set_up(&mut self, url: String, transport: &Header) {
@@ -178,10 +143,7 @@ impl Client {
                 }
             }
             Way::Udp { ports, rtcp, from } => {
-                let source = transport
-                    .source
-                    .as_deref()
-                    .and_then(|text| text.parse().ok());
+                let source = transport.source.as_deref().and_then(|text| text.parse().ok());
                 if let Some(source) = source.filter(|ip: &IpAddr| !ip.is_unspecified()) {
                     *from = source;
                 }
@@ -221,34 +183,22 @@ impl Client {
             }
         });
         let tracks = tracks.collect();
-        self.say(Event::Playing {
-            lower: self.lower,
-            from,
-            to: said_end,
-            tracks,
-        });
+        self.say(Event::Playing { lower: self.lower, from, to: said_end, tracks });
     }
 
     fn redirected(&mut self, location: &str) {
         self.redirects += 1;
         if self.redirects > REDIRECTS_MAX {
-            return self.fail(Error::Redirects {
-                url: location.to_owned(),
-            });
+            return self.fail(Error::Redirects { url: location.to_owned() });
         }
         match Url::parse(location) {
-            Ok(url) if url.secure => self.fail(Error::Secure {
-                url: location.to_owned(),
-            }),
+            Ok(url) if url.secure => self.fail(Error::Secure { url: location.to_owned() }),
             Ok(url) => {
                 // Credentials are for the server that the user named.
                 self.url = url;
                 self.forget();
             }
-            Err(source) => self.fail(Error::Url {
-                url: location.to_owned(),
-                source,
-            }),
+            Err(source) => self.fail(Error::Url { url: location.to_owned(), source }),
         }
     }
 
@@ -259,40 +209,22 @@ impl Client {
         let round_trip = now.since(control.sent_at);
         if let Cause::Status { status, .. } = &failure.cause {
             let method = failure.method.clone();
-            self.say(Event::Response {
-                method,
-                status: status.0,
-                round_trip,
-            });
+            self.say(Event::Response { method, status: status.0, round_trip });
         }
         let refused_udp = failure.method == Method::Setup
             && self.lower == Lower::Udp
             && self.settings.transport == Transport::Auto
-            && matches!(
-                failure.cause,
-                Cause::Status {
-                    status: Status::UNSUPPORTED_TRANSPORT,
-                    ..
-                }
-            );
+            && matches!(failure.cause, Cause::Status { status: Status::UNSUPPORTED_TRANSPORT, .. });
         match self.stage {
             _ if failure.cause == Cause::ConnectionLost => {}
             Stage::Preparing if refused_udp => {
                 self.fall_back("the server refuses UDP (461 Unsupported Transport)");
             }
-            Stage::Preparing => self.fail(Error::Request {
-                local,
-                peer,
-                failure: failure.into(),
-            }),
+            Stage::Preparing => self.fail(Error::Request { local, peer, failure: failure.into() }),
             Stage::Ending if failure.method == Method::Teardown => self.torn_down(),
             // Without another place to play from there is nothing to go on with.
             Stage::Playing if failure.method == Method::Play => {
-                self.fail(Error::Request {
-                    local,
-                    peer,
-                    failure: failure.into(),
-                });
+                self.fail(Error::Request { local, peer, failure: failure.into() });
             }
             _ => self.say(Event::Warning(failure.to_string())),
         }
@@ -300,9 +232,7 @@ impl Client {
 
     /// Starts again, with media interleaved.
     pub(super) fn fall_back(&mut self, why: &str) {
-        self.say(Event::FallingBack {
-            why: why.to_owned(),
-        });
+        self.say(Event::FallingBack { why: why.to_owned() });
         self.lower = Lower::Tcp;
         self.forget();
     }
@@ -352,24 +282,14 @@ fn way(
                 rtp: ports.rtp.local_address().port(),
                 rtcp: Some(ports.rtcp.local_address().port()),
             };
-            let way = Way::Udp {
-                ports: ports.into(),
-                rtcp: None,
-                from: control.peer.ip(),
-            };
+            let way = Way::Udp { ports: ports.into(), rtcp: None, from: control.peer.ip() };
             Ok((way, TransportRequest::Udp { client_port }))
         }
         Lower::Tcp => {
             // A description has at most 64 tracks.
             let rtp = u8::try_from(2 * index).unwrap_or(0);
-            let channels = ChannelPair {
-                rtp,
-                rtcp: Some(rtp + 1),
-            };
-            Ok((
-                Way::Tcp { rtp, rtcp: rtp + 1 },
-                TransportRequest::Tcp { channels },
-            ))
+            let channels = ChannelPair { rtp, rtcp: Some(rtp + 1) };
+            Ok((Way::Tcp { rtp, rtcp: rtp + 1 }, TransportRequest::Tcp { channels }))
         }
     }
 }
@@ -391,10 +311,7 @@ fn info_of<'a>(
 
 fn start_of(range: &Range) -> Option<Duration> {
     match range {
-        Range::Npt {
-            start: Some(Npt::At(at)),
-            ..
-        } => Some(*at),
+        Range::Npt { start: Some(Npt::At(at)), .. } => Some(*at),
         _ => None,
     }
 }
@@ -411,11 +328,7 @@ mod tests {
     use super::*;
 
     fn info(url: &str, seq: u16) -> RtpInfo {
-        RtpInfo {
-            url: url.to_owned(),
-            seq: Some(seq),
-            rtptime: None,
-        }
+        RtpInfo { url: url.to_owned(), seq: Some(seq), rtptime: None }
     }
 
     fn seq(list: &[RtpInfo], index: usize) -> Option<u16> {
@@ -430,10 +343,7 @@ mod tests {
 
     #[test]
     fn rtp_info_is_found_by_address_in_any_order() {
-        let list = [
-            info("rtsp://h/movie/trackID=1", 1),
-            info("rtsp://h/movie/trackID=0", 7),
-        ];
+        let list = [info("rtsp://h/movie/trackID=1", 1), info("rtsp://h/movie/trackID=0", 7)];
         assert_eq!((seq(&list, 0), seq(&list, 1)), (Some(7), Some(1)));
     }
 

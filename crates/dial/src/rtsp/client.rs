@@ -101,14 +101,10 @@ impl Client {
     /// # Errors
     /// When the address cannot be read, or asks for TLS.
     pub fn new(host: &Host, settings: Settings) -> Result<Self, Error> {
-        let url = Url::parse(&settings.url).map_err(|source| Error::Url {
-            url: hide_password(&settings.url),
-            source,
-        })?;
+        let url = Url::parse(&settings.url)
+            .map_err(|source| Error::Url { url: hide_password(&settings.url), source })?;
         if url.secure {
-            return Err(Error::Secure {
-                url: url.without_userinfo().to_string(),
-            });
+            return Err(Error::Secure { url: url.without_userinfo().to_string() });
         }
         let random = host.random_u64();
         Ok(Client {
@@ -215,14 +211,9 @@ impl Client {
             return;
         };
         let sent = match (&track.way, &mut self.control) {
-            (
-                Way::Udp {
-                    ports,
-                    rtcp: Some(to),
-                    ..
-                },
-                _,
-            ) => ports.rtcp.try_send(&report, *to).is_ok(),
+            (Way::Udp { ports, rtcp: Some(to), .. }, _) => {
+                ports.rtcp.try_send(&report, *to).is_ok()
+            }
             (Way::Tcp { rtcp, .. }, Some(control)) => control.send_interleaved(*rtcp, &report),
             _ => false,
         };
@@ -253,10 +244,7 @@ impl Client {
             Packet::SourceDescription(SourceDescription::cname(self.ssrc, self.cname.as_str())),
         ];
         if last {
-            packets.push(Packet::Goodbye(Goodbye {
-                sources: vec![self.ssrc],
-                reason: None,
-            }));
+            packets.push(Packet::Goodbye(Goodbye { sources: vec![self.ssrc], reason: None }));
         }
         let mut out = BytesMut::new();
         rtcp::compound(&packets, &mut out)
@@ -285,10 +273,7 @@ impl Client {
     /// Connects and asks for the description.
     async fn start(&mut self) {
         let url = self.url.without_userinfo().to_string();
-        self.say(Event::Connecting {
-            url,
-            lower: self.lower,
-        });
+        self.say(Event::Connecting { url, lower: self.lower });
         let opened = Control::open(&self.host, &self.settings, &self.url, self.config.clone());
         match opened.await {
             Ok(mut control) => {
@@ -379,14 +364,7 @@ impl Client {
         let timers = [until, control_due, self.report, self.silence];
         let timer = timers.into_iter().flatten().min();
         let woken = {
-            let Client {
-                host,
-                control,
-                tracks,
-                turn,
-                buffer,
-                ..
-            } = self;
+            let Client { host, control, tracks, turn, buffer, .. } = self;
             // Pinned here, they are not moved into what waits for them.
             let reading = pin!(async {
                 match control {
@@ -395,10 +373,7 @@ impl Client {
                 }
             });
             let pairs = |pair: usize| match tracks.get(pair) {
-                Some(Track {
-                    way: Way::Udp { ports, .. },
-                    ..
-                }) => Some(&**ports),
+                Some(Track { way: Way::Udp { ports, .. }, .. }) => Some(&**ports),
                 _ => None,
             };
             let receiving = pin!(receive_any(pairs, tracks.len(), turn, buffer));
@@ -425,28 +400,12 @@ impl Client {
 
     /// Takes in the datagrams of one arrival.
     fn received(&mut self, came: Came) {
-        let Client {
-            tracks,
-            buffer,
-            happened,
-            silence,
-            foreign_datagrams,
-            ..
-        } = self;
-        let Some(Track {
-            number,
-            way: Way::Udp { from, .. },
-            ..
-        }) = tracks.get(came.pair)
-        else {
+        let Client { tracks, buffer, happened, silence, foreign_datagrams, .. } = self;
+        let Some(Track { number, way: Way::Udp { from, .. }, .. }) = tracks.get(came.pair) else {
             return;
         };
         let sender = from.to_canonical();
-        let headers = if sender.is_ipv4() {
-            UDP_IPV4_BYTES
-        } else {
-            UDP_IPV6_BYTES
-        };
+        let headers = if sender.is_ipv4() { UDP_IPV4_BYTES } else { UDP_IPV6_BYTES };
         for datagram in buffer.datagrams() {
             if datagram.from.ip().to_canonical() != sender {
                 *foreign_datagrams += 1;
@@ -469,11 +428,7 @@ fn media(track: u8, is_rtcp: bool, data: Bytes, ip_bytes: Option<u32>) -> Event 
     if is_rtcp || rtcp::is_rtcp(&data) {
         Event::Rtcp { track, data }
     } else {
-        Event::Rtp {
-            track,
-            data,
-            ip_bytes,
-        }
+        Event::Rtp { track, data, ip_bytes }
     }
 }
 
@@ -492,10 +447,7 @@ const UDP_IPV6_BYTES: usize = 48;
 /// A name and a password as they stand in an address.
 fn credentials(userinfo: &str) -> Credentials {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    Credentials {
-        user: decoded(user),
-        password: decoded(password),
-    }
+    Credentials { user: decoded(user), password: decoded(password) }
 }
 
 /// Percent-decoded; what is no such code stands for itself.
@@ -533,10 +485,7 @@ mod tests {
     #[test]
     fn credentials_are_percent_decoded() {
         let both = credentials("a%40b:p%3aw%");
-        assert_eq!(
-            (both.user.as_str(), both.password.as_str()),
-            ("a@b", "p:w%")
-        );
+        assert_eq!((both.user.as_str(), both.password.as_str()), ("a@b", "p:w%"));
         assert_eq!(credentials("alone").password, "");
     }
 }

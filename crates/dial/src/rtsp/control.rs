@@ -49,29 +49,18 @@ impl Control {
         let resolved = timeout(host, limit, host.resolve(&url.host)).await;
         let addresses = resolved
             .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|source| Error::Resolve {
-                host: url.host.clone(),
-                source: source.into(),
-            })?;
+            .map_err(|source| Error::Resolve { host: url.host.clone(), source: source.into() })?;
         let mut failed = Error::Resolve {
             host: url.host.clone(),
             source: io::Error::from(io::ErrorKind::NotFound).into(),
         };
-        let options = TcpOptions {
-            no_delay: true,
-            ..TcpOptions::default()
-        };
+        let options = TcpOptions { no_delay: true, ..TcpOptions::default() };
         for address in addresses {
             let peer = SocketAddr::new(address, url.port_or_default());
             let connected = timeout(host, limit, host.tcp_connect(peer, &options)).await;
             match connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => return Ok(Control::new(host, stream, url, config)),
-                Err(source) => {
-                    failed = Error::Connect {
-                        peer,
-                        source: source.into(),
-                    }
-                }
+                Err(source) => failed = Error::Connect { peer, source: source.into() },
             }
         }
         Err(failed)
@@ -133,21 +122,10 @@ impl Control {
     /// Waits for bytes, which the machine takes in, or for room to send in.
     pub(super) async fn wait(&mut self, host: &Host) {
         let woken = {
-            let Control {
-                machine,
-                stream,
-                scratch,
-                outbox,
-                read_at,
-                ..
-            } = self;
+            let Control { machine, stream, scratch, outbox, read_at, .. } = self;
             let read = pin!(stream.read_with(scratch, |data| {
                 *read_at = host.now();
-                let input = if data.is_empty() {
-                    Input::Closed
-                } else {
-                    Input::Bytes(data)
-                };
+                let input = if data.is_empty() { Input::Closed } else { Input::Bytes(data) };
                 machine.handle(*read_at, input);
             }));
             let writable = pin!(async {

@@ -10,19 +10,12 @@ use super::{Settings, TrackDescription};
 /// The tracks of picture and sound. A track's number is its place among all that are described.
 pub(super) fn tracks(description: &SessionDescription) -> Vec<TrackDescription> {
     let media = description.media.iter().zip(0u8..);
-    media
-        .filter_map(|(media, track)| describe(media, track))
-        .collect()
+    media.filter_map(|(media, track)| describe(media, track)).collect()
 }
 
 /// The stretch that the stream has.
 pub(super) fn range(description: &SessionDescription) -> Option<Range> {
-    let of_track = || {
-        description
-            .media
-            .iter()
-            .find_map(|media| media.range.clone())
-    };
+    let of_track = || description.media.iter().find_map(|media| media.range.clone());
     description.range.clone().or_else(of_track)
 }
 
@@ -35,10 +28,7 @@ pub(super) fn is_wanted(track: &TrackDescription, settings: &Settings) -> bool {
 /// Each track that is not set up, and why, in one line.
 pub(super) fn why_none(tracks: &[TrackDescription]) -> String {
     let each = tracks.iter().map(|track| match &track.depacketiser {
-        Ok(_) => format!(
-            "track {} ({}) was not asked for",
-            track.track, track.encoding
-        ),
+        Ok(_) => format!("track {} ({}) was not asked for", track.track, track.encoding),
         Err(why) => format!("track {}: {why}", track.track),
     });
     let all: Vec<_> = each.collect();
@@ -62,9 +52,7 @@ fn describe(media: &Media, track: u8) -> Option<TrackDescription> {
             &map.encoding,
             map.clock_rate_hz,
             map.channels,
-            &media
-                .fmtp(payload_type)
-                .map_or_else(String::new, parameters),
+            &media.fmtp(payload_type).map_or_else(String::new, parameters),
         )
         .map_err(|error| error.to_string()),
     };
@@ -80,9 +68,6 @@ fn describe(media: &Media, track: u8) -> Option<TrackDescription> {
 }
 
 fn parameters(fmtp: &Fmtp) -> String {
-    let pairs = fmtp
-        .parameters
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
+    let pairs = fmtp.parameters.iter().map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join(";")
 }

@@ -75,18 +75,11 @@ pub(super) async fn receive_any<'a>(
         let count = 2 * pair_count;
         for step in 0..count {
             let place = (*turn + step) % count;
-            let came = Came {
-                pair: place / 2,
-                is_rtcp: place % 2 == 1,
-            };
+            let came = Came { pair: place / 2, is_rtcp: place % 2 == 1 };
             let Some(ports) = pairs(came.pair) else {
                 continue;
             };
-            let socket = if came.is_rtcp {
-                &ports.rtcp
-            } else {
-                &ports.rtp
-            };
+            let socket = if came.is_rtcp { &ports.rtcp } else { &ports.rtp };
             if let Poll::Ready(done) = pin!(socket.receive(buffer)).poll(cx) {
                 *turn = place + 1;
                 return Poll::Ready((came, done));

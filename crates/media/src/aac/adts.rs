@@ -30,10 +30,7 @@ impl AdtsHeader {
         let frame_bytes = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
         let header_bytes = if b1 & 1 == 1 { 7 } else { 9 };
         if b6 & 3 != 0 {
-            return Err(Error::unsupported(
-                WHAT,
-                "more than one raw data block in a frame",
-            ));
+            return Err(Error::unsupported(WHAT, "more than one raw data block in a frame"));
         }
         if usize::from(rate_index) >= RATES_HZ.len() || channel_config == 0 {
             let reason =
@@ -48,11 +45,7 @@ impl AdtsHeader {
             | u16::from(rate_index) << 7
             | u16::from(channel_config) << 3;
         let config = Config::from_asc(&asc.to_be_bytes())?;
-        Ok(AdtsHeader {
-            config,
-            header_bytes,
-            frame_bytes,
-        })
+        Ok(AdtsHeader { config, header_bytes, frame_bytes })
     }
 }
 

@@ -116,17 +116,8 @@ impl Parsed {
             output_rate_hz = rate;
         }
         let asc = Bytes::copy_from_slice(asc);
-        let config = Config {
-            asc,
-            object_type,
-            sample_rate_hz,
-            channels,
-            frame_samples,
-        };
-        Ok(Parsed {
-            config,
-            output_rate_hz,
-        })
+        let config = Config { asc, object_type, sample_rate_hz, channels, frame_samples };
+        Ok(Parsed { config, output_rate_hz })
     }
 }
 
@@ -150,11 +141,7 @@ fn read_rate(r: &mut BitReader<'_>) -> Result<u32, Error> {
         return Ok(rate);
     }
     RATES_HZ.get(index as usize).copied().ok_or_else(|| {
-        Error::syntax(
-            WHAT,
-            at,
-            format!("sampling frequency index {index} is reserved"),
-        )
+        Error::syntax(WHAT, at, format!("sampling frequency index {index} is reserved"))
     })
 }
 
@@ -179,11 +166,7 @@ fn read_program_config(r: &mut BitReader<'_>) -> Result<u8, Error> {
     let comment_bytes = r.bits(8)?;
     r.skip(comment_bytes as usize * 8)?;
     if channels == 0 {
-        return Err(Error::syntax(
-            WHAT,
-            at,
-            "the program config element has no channels",
-        ));
+        return Err(Error::syntax(WHAT, at, "the program config element has no channels"));
     }
     Ok(channels)
 }
@@ -199,9 +182,8 @@ fn read_sync_extension(r: &mut BitReader<'_>) -> Result<Option<u32>, Error> {
 
 const WHAT: &str = "AudioSpecificConfig";
 const ESCAPE_RATE: u32 = 15;
-const RATES_HZ: [u32; 13] = [
-    96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350,
-];
+const RATES_HZ: [u32; 13] =
+    [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 
 #[cfg(test)]
 // Bits are grouped by the fields that they are.
@@ -212,14 +194,8 @@ mod tests {
     #[test]
     fn low_complexity_stereo_reads() {
         let config = Config::from_asc(&[0x11, 0x90]).unwrap();
-        assert_eq!(
-            (config.object_type, config.sample_rate_hz, config.channels),
-            (2, 48000, 2)
-        );
-        assert_eq!(
-            (config.frame_samples, config.output_rate_hz()),
-            (1024, 48000)
-        );
+        assert_eq!((config.object_type, config.sample_rate_hz, config.channels), (2, 48000, 2));
+        assert_eq!((config.frame_samples, config.output_rate_hz()), (1024, 48000));
         assert_eq!(config.codec_string(), "mp4a.40.2");
         assert_eq!(Config::lc(48000, 2).unwrap().asc[..], [0x11, 0x90]);
     }
@@ -263,9 +239,7 @@ mod tests {
 
     #[test]
     fn other_audio_object_types_are_named() {
-        let message = Config::from_asc(&[0xf8, 0x80, 0, 0])
-            .unwrap_err()
-            .to_string();
+        let message = Config::from_asc(&[0xf8, 0x80, 0, 0]).unwrap_err().to_string();
         assert!(message.contains("audio object type 36"), "{message}");
         assert!(Config::from_asc(&[]).is_err());
     }

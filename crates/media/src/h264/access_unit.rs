@@ -59,11 +59,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(config: &'a Config) -> Self {
-        Builder {
-            config,
-            key: KeyKind::Delta,
-            new_parameter_sets: Vec::new(),
-        }
+        Builder { config, key: KeyKind::Delta, new_parameter_sets: Vec::new() }
     }
 
     /// Notes what a NAL unit says; whether it stays.
@@ -84,11 +80,7 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(self, payload: Bytes) -> AccessUnit {
-        AccessUnit {
-            payload,
-            key: self.key,
-            new_parameter_sets: self.new_parameter_sets,
-        }
+        AccessUnit { payload, key: self.key, new_parameter_sets: self.new_parameter_sets }
     }
 }
 
@@ -121,12 +113,7 @@ mod tests {
     #[test]
     fn known_parameter_sets_and_delimiters_are_left_out() {
         let config = config();
-        let nals = [
-            &[9u8, 0xf0][..],
-            &config.sps[0],
-            &config.pps[0],
-            &[0x65, 1, 2],
-        ];
+        let nals = [&[9u8, 0xf0][..], &config.sps[0], &config.pps[0], &[0x65, 1, 2]];
         let unit = AccessUnit::from_nals(&config, nals.into_iter());
         assert_eq!(unit.payload[..], [0, 0, 0, 3, 0x65, 1, 2]);
         assert_eq!(unit.key, KeyKind::Key);
@@ -139,10 +126,7 @@ mod tests {
         let nals = [&[0x68u8, 0xff][..], &[0x41, 1]];
         let unit = AccessUnit::from_nals(&config, nals.into_iter());
         assert_eq!(unit.new_parameter_sets, [Bytes::from_static(&[0x68, 0xff])]);
-        assert_eq!(
-            unit.payload[..],
-            [0, 0, 0, 2, 0x68, 0xff, 0, 0, 0, 2, 0x41, 1]
-        );
+        assert_eq!(unit.payload[..], [0, 0, 0, 2, 0x68, 0xff, 0, 0, 0, 2, 0x41, 1]);
         assert_eq!(unit.key, KeyKind::Delta);
     }
 
@@ -164,9 +148,6 @@ mod tests {
     #[test]
     fn a_recovery_point_without_idr_is_a_recovery_point() {
         let nals = [&[6u8, 6, 1, 0xc4, 0x80][..], &[0x41, 1]];
-        assert_eq!(
-            AccessUnit::from_nals(&config(), nals.into_iter()).key,
-            KeyKind::Recovery
-        );
+        assert_eq!(AccessUnit::from_nals(&config(), nals.into_iter()).key, KeyKind::Recovery);
     }
 }

@@ -55,10 +55,7 @@ impl DtsClock {
         let mut dts = if missing == 0 {
             self.waiting.remove(0)
         } else {
-            let lead = self
-                .frame_duration
-                .as_nanos()
-                .saturating_mul(missing as i64);
+            let lead = self.frame_duration.as_nanos().saturating_mul(missing as i64);
             first - MediaTime::from_nanos(lead)
         };
         if let Some(last) = self.last_dts
@@ -139,12 +136,7 @@ mod tests {
         let dts: Vec<_> = order.map(|n| clock.push(frame(n))).into();
         assert!(dts.is_sorted_by(|a, b| a < b));
         assert_eq!(clock.reorder_depth(), 1);
-        assert!(
-            dts[3..]
-                .iter()
-                .zip(&order[3..])
-                .all(|(&dts, &n)| dts <= frame(n))
-        );
+        assert!(dts[3..].iter().zip(&order[3..]).all(|(&dts, &n)| dts <= frame(n)));
     }
 
     #[test]

@@ -43,11 +43,7 @@ impl Config {
         at += 1;
         let sps = read_sets(avcc, &mut at, sps_count)?;
         let Some(&pps_count) = avcc.get(at) else {
-            return Err(Error::syntax(
-                AVCC,
-                at,
-                "ends before the picture parameter sets",
-            ));
+            return Err(Error::syntax(AVCC, at, "ends before the picture parameter sets"));
         };
         at += 1;
         let pps = read_sets(avcc, &mut at, pps_count)?;
@@ -61,18 +57,10 @@ impl Config {
             return Err(Error::syntax(AVCC, avcc.len(), "shorter than 6 bytes"));
         };
         if version != 1 {
-            return Err(Error::syntax(
-                AVCC,
-                0,
-                format!("version 1 expected, {version} came"),
-            ));
+            return Err(Error::syntax(AVCC, 0, format!("version 1 expected, {version} came")));
         }
         match length & 3 {
-            2 => Err(Error::syntax(
-                AVCC,
-                4,
-                "NAL unit lengths of 3 bytes are not allowed",
-            )),
+            2 => Err(Error::syntax(AVCC, 4, "NAL unit lengths of 3 bytes are not allowed")),
             less_one => Ok(less_one + 1),
         }
     }
@@ -82,14 +70,7 @@ impl Config {
     pub fn to_avcc(&self) -> Bytes {
         let [profile, flags, level] = self.profile_bytes();
         let mut out = BytesMut::new();
-        out.put_slice(&[
-            1,
-            profile,
-            flags,
-            level,
-            0xfc | 3,
-            0xe0 | self.sps.len() as u8,
-        ]);
+        out.put_slice(&[1, profile, flags, level, 0xfc | 3, 0xe0 | self.sps.len() as u8]);
         put_sets(&mut out, &self.sps);
         out.put_u8(self.pps.len() as u8);
         put_sets(&mut out, &self.pps);
@@ -220,9 +201,7 @@ pub(crate) mod tests {
     #[test]
     fn sets_of_the_wrong_type_are_named() {
         let Config { sps, pps } = config();
-        let message = Config::from_parameter_sets(pps, sps)
-            .unwrap_err()
-            .to_string();
+        let message = Config::from_parameter_sets(pps, sps).unwrap_err().to_string();
         assert_eq!(message, "SPS, byte 0: NAL unit type 7 expected, 8 came");
         assert!(Config::from_parameter_sets(vec![], vec![]).is_err());
     }

@@ -48,11 +48,7 @@ impl<'a> LengthPrefixed<'a> {
     /// The NAL units of `payload` with lengths of `length_bytes`: 4 in a [`crate::Frame`], 1, 2
     /// or 4 in a file.
     pub fn new(payload: &'a [u8], length_bytes: u8) -> Self {
-        LengthPrefixed {
-            payload,
-            at: 0,
-            length_bytes: usize::from(length_bytes.clamp(1, 4)),
-        }
+        LengthPrefixed { payload, at: 0, length_bytes: usize::from(length_bytes.clamp(1, 4)) }
     }
 
     /// Where the next NAL unit's length starts, in bytes from the start of the payload.
@@ -67,14 +63,10 @@ impl<'a> Iterator for LengthPrefixed<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.at < self.payload.len() {
             let (start, rest) = (self.at, &self.payload[self.at..]);
-            let body = rest
-                .split_at_checked(self.length_bytes)
-                .and_then(|(length, rest)| {
-                    let length = length
-                        .iter()
-                        .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-                    rest.get(..length)
-                });
+            let body = rest.split_at_checked(self.length_bytes).and_then(|(length, rest)| {
+                let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+                rest.get(..length)
+            });
             let Some(nal) = body else {
                 self.at = self.payload.len();
                 let reason = format!("a NAL unit runs past the end at {}", self.payload.len());
@@ -100,9 +92,7 @@ pub struct AnnexB<'a> {
 impl<'a> AnnexB<'a> {
     /// The NAL units of `stream`.
     pub fn new(stream: &'a [u8]) -> Self {
-        AnnexB {
-            rest: find_start_code(stream).map(|at| &stream[at + 3..]),
-        }
+        AnnexB { rest: find_start_code(stream).map(|at| &stream[at + 3..]) }
     }
 }
 
@@ -114,10 +104,7 @@ impl<'a> Iterator for AnnexB<'a> {
             let end = find_start_code(rest);
             self.rest = end.map(|at| &rest[at + 3..]);
             let nal = &rest[..end.unwrap_or(rest.len())];
-            let len = nal
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .map_or(0, |last| last + 1);
+            let len = nal.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             if len > 0 {
                 return Some(&nal[..len]);
             }
@@ -198,9 +185,7 @@ mod tests {
 
     #[test]
     fn start_codes_of_three_and_four_bytes_part_nal_units() {
-        let stream = [
-            9, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 0, 1, 0x65, 0, 7, 0,
-        ];
+        let stream = [9, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 0, 1, 0x65, 0, 7, 0];
         let nals: Vec<_> = AnnexB::new(&stream).collect();
         assert_eq!(nals, [&[0x67, 1, 2][..], &[0x68, 3], &[0x65, 0, 7]]);
         assert_eq!(AnnexB::new(&[1, 2, 3]).count(), 0);
@@ -212,20 +197,14 @@ mod tests {
         let mut nals = LengthPrefixed::new(&[0, 1, 0x65, 0, 2, 0x41], 2);
         assert_eq!(nals.next().unwrap().unwrap(), [0x65]);
         let message = nals.next().unwrap().unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "access unit, byte 3: a NAL unit runs past the end at 6"
-        );
+        assert_eq!(message, "access unit, byte 3: a NAL unit runs past the end at 6");
         assert!(nals.next().is_none());
     }
 
     #[test]
     fn a_recovery_point_is_found_behind_other_messages() {
         // A user data message of 3 bytes, then recovery_frame_cnt 0.
-        assert_eq!(
-            recovery_point(&[6, 5, 3, 1, 2, 3, 6, 1, 0xc4, 0x80]),
-            Some(0)
-        );
+        assert_eq!(recovery_point(&[6, 5, 3, 1, 2, 3, 6, 1, 0xc4, 0x80]), Some(0));
         assert_eq!(recovery_point(&[6, 5, 3, 1, 2, 3, 0x80]), None);
         assert_eq!(recovery_point(&[0x65, 6, 1, 0xc4, 0x80]), None);
     }

@@ -87,12 +87,8 @@ struct Chroma {
 }
 
 fn read_chroma(r: &mut BitReader<'_>, profile_idc: u8) -> Result<Chroma, Error> {
-    let mut chroma = Chroma {
-        format_idc: 1,
-        separate_planes: false,
-        bit_depth_luma: 8,
-        bit_depth_chroma: 8,
-    };
+    let mut chroma =
+        Chroma { format_idc: 1, separate_planes: false, bit_depth_luma: 8, bit_depth_chroma: 8 };
     if !matches!(
         profile_idc,
         100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
@@ -169,12 +165,7 @@ fn read_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<Size, Error> {
         let at = r.at_byte();
         let mono = chroma.format_idc == 0 || chroma.separate_planes;
         let unit_x: u32 = if !mono && chroma.format_idc < 3 { 2 } else { 1 };
-        let unit_y = fields
-            * if !mono && chroma.format_idc == 1 {
-                2
-            } else {
-                1
-            };
+        let unit_y = fields * if !mono && chroma.format_idc == 1 { 2 } else { 1 };
         let [left, right, top, bottom] = [r.ue()?, r.ue()?, r.ue()?, r.ue()?].map(u64::from);
         let cut_x = (left + right) * u64::from(unit_x);
         let cut_y = (top + bottom) * u64::from(unit_y);
@@ -185,11 +176,7 @@ fn read_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<Size, Error> {
         width -= cut_x as u32;
         height -= cut_y as u32;
     }
-    Ok(Size {
-        width,
-        height,
-        frame_mbs: width_mbs * map_units * fields,
-    })
+    Ok(Size { width, height, frame_mbs: width_mbs * map_units * fields })
 }
 
 /// What weir takes from the video usability information (section E.1.1).
@@ -315,15 +302,11 @@ mod tests {
         while !digits.len().is_multiple_of(8) {
             digits.push('0');
         }
-        let tail = digits.as_bytes().chunks(8).map(|byte| {
-            byte.iter()
-                .fold(0u8, |sum, &digit| sum << 1 | (digit - b'0'))
-        });
-        [&[0x67][..], &head]
-            .concat()
-            .into_iter()
-            .chain(tail)
-            .collect()
+        let tail = digits
+            .as_bytes()
+            .chunks(8)
+            .map(|byte| byte.iter().fold(0u8, |sum, &digit| sum << 1 | (digit - b'0')));
+        [&[0x67][..], &head].concat().into_iter().chain(tail).collect()
     }
 
     #[test]
@@ -366,13 +349,8 @@ mod tests {
     #[test]
     fn cropping_everything_is_an_error() {
         let bits = "1 1 1 1 010 0 010 010 1 1 1 1 1 1 000010001 0";
-        let message = PictureInfo::from_sps(&sps([77, 0, 30], bits))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("cropping 0x32 leaves nothing of 32x32"),
-            "{message}"
-        );
+        let message = PictureInfo::from_sps(&sps([77, 0, 30], bits)).unwrap_err().to_string();
+        assert!(message.contains("cropping 0x32 leaves nothing of 32x32"), "{message}");
     }
 
     #[test]
@@ -392,15 +370,8 @@ mod tests {
         let other = SeqParameterSet::from_bits(h264_reader::rbsp::BitReader::new(&rbsp[..]));
         let other = other.unwrap();
         let picture = config.picture().unwrap();
-        assert_eq!(
-            other.pixel_dimensions().unwrap(),
-            (picture.width, picture.height)
-        );
-        let vui = other
-            .vui_parameters
-            .unwrap()
-            .bitstream_restrictions
-            .unwrap();
+        assert_eq!(other.pixel_dimensions().unwrap(), (picture.width, picture.height));
+        let vui = other.vui_parameters.unwrap().bitstream_restrictions.unwrap();
         assert_eq!(vui.max_num_reorder_frames, u32::from(picture.reorder_depth));
     }
 }

@@ -27,10 +27,7 @@ pub(super) struct Header {
 /// Why no box starts at a place.
 pub(super) enum HeaderFault {
     /// The box, if its type can be read, needs more bytes than are left.
-    Cut {
-        kind: Option<FourCc>,
-        needed_bytes: u64,
-    },
+    Cut { kind: Option<FourCc>, needed_bytes: u64 },
     /// It breaks its syntax.
     Syntax(String),
 }
@@ -40,10 +37,7 @@ impl Header {
     /// holds 16 bytes, or all that is left.
     pub(super) fn read(data: &[u8], left_bytes: u64) -> Result<Header, HeaderFault> {
         let Some((&[s0, s1, s2, s3, k0, k1, k2, k3], rest)) = data.split_first_chunk::<8>() else {
-            return Err(HeaderFault::Cut {
-                kind: None,
-                needed_bytes: 8,
-            });
+            return Err(HeaderFault::Cut { kind: None, needed_bytes: 8 });
         };
         let kind = FourCc([k0, k1, k2, k3]);
         let (header_bytes, bytes) = match u32::from_be_bytes([s0, s1, s2, s3]) {
@@ -51,10 +45,7 @@ impl Header {
             1 => match rest.first_chunk::<8>() {
                 Some(&size) => (16, u64::from_be_bytes(size)),
                 None => {
-                    return Err(HeaderFault::Cut {
-                        kind: Some(kind),
-                        needed_bytes: 16,
-                    });
+                    return Err(HeaderFault::Cut { kind: Some(kind), needed_bytes: 16 });
                 }
             },
             size => (8, u64::from(size)),
@@ -64,16 +55,9 @@ impl Header {
             return Err(HeaderFault::Syntax(reason));
         }
         if bytes > left_bytes {
-            return Err(HeaderFault::Cut {
-                kind: Some(kind),
-                needed_bytes: bytes,
-            });
+            return Err(HeaderFault::Cut { kind: Some(kind), needed_bytes: bytes });
         }
-        Ok(Header {
-            kind,
-            header_bytes,
-            bytes,
-        })
+        Ok(Header { kind, header_bytes, bytes })
     }
 }
 
@@ -95,13 +79,7 @@ impl<'a> BoxView<'a> {
     pub(super) fn top(header: Header, at: u64, data: &'a [u8]) -> Self {
         let body = data.get(header.header_bytes as usize..).unwrap_or(&[]);
         let (kind, body_at) = (header.kind, at + header.header_bytes);
-        BoxView {
-            kind,
-            path: kind.to_string(),
-            at,
-            body_at,
-            body,
-        }
+        BoxView { kind, path: kind.to_string(), at, body_at, body }
     }
 
     /// An error about this box.
@@ -111,25 +89,14 @@ impl<'a> BoxView<'a> {
 
     /// An error about a byte of its content; 0 names the box itself.
     pub(super) fn error_at(&self, body_offset: usize, reason: impl Into<String>) -> Error {
-        let offset = if body_offset == 0 {
-            self.at
-        } else {
-            self.body_at + body_offset as u64
-        };
-        Error::Mp4 {
-            path: self.path.clone(),
-            offset,
-            reason: reason.into(),
-        }
+        let offset = if body_offset == 0 { self.at } else { self.body_at + body_offset as u64 };
+        Error::Mp4 { path: self.path.clone(), offset, reason: reason.into() }
     }
 
     /// The boxes in it, the first of which starts `skip` bytes into its content. Fewer than 8
     /// bytes behind the last are passed over (QuickTime ends lists with four zeros).
     pub(super) fn children(&self, skip: usize) -> Children<'a, '_> {
-        Children {
-            parent: self,
-            at: skip,
-        }
+        Children { parent: self, at: skip }
     }
 
     /// The first box of this type in it.
@@ -150,8 +117,7 @@ impl<'a> BoxView<'a> {
 
     /// The first box of this type in it; its absence is an error.
     pub(super) fn required(&self, kind: &[u8; 4]) -> Result<BoxView<'a>, Error> {
-        self.child(kind)?
-            .ok_or_else(|| self.error(format!("has no {} box", FourCc(*kind))))
+        self.child(kind)?.ok_or_else(|| self.error(format!("has no {} box", FourCc(*kind))))
     }
 
     /// Its content, from the first byte.
@@ -169,12 +135,7 @@ impl<'a> Iterator for Children<'a, '_> {
     type Item = Result<BoxView<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let BoxView {
-            path,
-            body_at,
-            body,
-            ..
-        } = self.parent;
+        let BoxView { path, body_at, body, .. } = self.parent;
         let start = self.at;
         let data = body.get(start..).filter(|data| data.len() >= 8)?;
         self.at = body.len();
@@ -262,11 +223,7 @@ impl<'a> Fields<'a, '_> {
 
     /// A time or a duration: 64 bits in version 1, else 32.
     pub(super) fn time(&mut self, version: u8) -> Result<u64, Error> {
-        if version == 1 {
-            self.u64()
-        } else {
-            self.u32().map(u64::from)
-        }
+        if version == 1 { self.u64() } else { self.u32().map(u64::from) }
     }
 
     /// A table of `count` entries of `N` bytes; an error if the box ends before.
@@ -283,8 +240,5 @@ impl<'a> Fields<'a, '_> {
 /// Two numbers of four bytes each.
 pub(super) fn pair(entry: &[u8; 8]) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = *entry;
-    (
-        u32::from_be_bytes([a, b, c, d]),
-        u32::from_be_bytes([e, f, g, h]),
-    )
+    (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
 }

@@ -7,9 +7,7 @@ use crate::{Codec, Error, Kind, Track, aac, h264};
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
 pub(super) fn init_segment(tracks: &[Track]) -> Result<Bytes, Error> {
     let mut out = BytesMut::new();
-    put_box(&mut out, b"ftyp", |out| {
-        out.put_slice(b"isom\0\0\x02\0isomiso6avc1mp41")
-    });
+    put_box(&mut out, b"ftyp", |out| out.put_slice(b"isom\0\0\x02\0isomiso6avc1mp41"));
     let mut traks = BytesMut::new();
     for (number, track) in tracks.iter().enumerate() {
         put_track(&mut traks, number as u32 + 1, track)?;
@@ -83,16 +81,10 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
             });
             put_full_box(out, b"hdlr", 0, 0, |out| {
                 out.put_u32(0);
-                out.put_slice(if kind == Kind::Video {
-                    b"vide"
-                } else {
-                    b"soun"
-                });
+                out.put_slice(if kind == Kind::Video { b"vide" } else { b"soun" });
                 out.put_slice(&[0; 13]);
             });
-            put_box(out, b"minf", |out| {
-                put_media(out, track, width as u16, height as u16)
-            });
+            put_box(out, b"minf", |out| put_media(out, track, width as u16, height as u16));
         });
     });
     Ok(())

@@ -66,16 +66,8 @@ mod tests {
         let picture = Codec::H264(h264::tests::config());
         let sound = Codec::Aac(aac::Config::lc(48_000, 2).unwrap());
         [
-            Track {
-                id: TrackId(0),
-                codec: picture,
-                clock_rate_hz: 90_000,
-            },
-            Track {
-                id: TrackId(1),
-                codec: sound,
-                clock_rate_hz: 48_000,
-            },
+            Track { id: TrackId(0), codec: picture, clock_rate_hz: 90_000 },
+            Track { id: TrackId(1), codec: sound, clock_rate_hz: 48_000 },
         ]
     }
 
@@ -109,22 +101,10 @@ mod tests {
     #[test]
     fn other_bytes_than_asked_for_are_refused() {
         let mut opener = Opener::new(100);
-        assert!(matches!(
-            opener.poll(),
-            Ok(Step::Need {
-                offset: 0,
-                bytes: 100
-            })
-        ));
+        assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 100 })));
         let message = opener.feed(0, &[0; 99]).unwrap_err().to_string();
         assert_eq!(message, "asked for 100 bytes at 0, got 99 at 0");
-        assert!(matches!(
-            opener.poll(),
-            Ok(Step::Need {
-                offset: 0,
-                bytes: 100
-            })
-        ));
+        assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 100 })));
     }
 
     #[test]
@@ -146,21 +126,12 @@ mod tests {
     #[test]
     fn a_movie_box_past_the_limit_is_refused_before_it_is_read() {
         let mut opener = Opener::new(1 << 40);
-        assert!(matches!(
-            opener.poll(),
-            Ok(Step::Need {
-                offset: 0,
-                bytes: 4096
-            })
-        ));
+        assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 4096 })));
         let mut head = vec![0; 4096];
         head[..8].copy_from_slice(b"\xf0\0\0\0moov");
         opener.feed(0, &head).unwrap();
         let message = opener.poll().unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "moov at byte 0: 4026531840 bytes, at most 268435456 are read"
-        );
+        assert_eq!(message, "moov at byte 0: 4026531840 bytes, at most 268435456 are read");
         assert!(opener.poll().is_err());
     }
 }

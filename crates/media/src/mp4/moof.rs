@@ -31,11 +31,7 @@ struct Traf {
 
 impl Fragments {
     pub(super) fn new(file_bytes: u64) -> Self {
-        Fragments {
-            file_bytes,
-            bytes_left: file_bytes,
-            cut: None,
-        }
+        Fragments { file_bytes, bytes_left: file_bytes, cut: None }
     }
 
     /// Adds the samples of a `moof` box to the tracks.
@@ -86,11 +82,7 @@ impl Fragments {
         if flags & DATA_OFFSET != 0 {
             offset = traf.base.saturating_add_signed(fields.i32()?.into());
         }
-        let first_flags = if flags & FIRST_FLAGS != 0 {
-            Some(fields.u32()?)
-        } else {
-            None
-        };
+        let first_flags = if flags & FIRST_FLAGS != 0 { Some(fields.u32()?) } else { None };
         let row_bytes = 4 * (flags & ROW_FIELDS).count_ones() as usize;
         if row_bytes == 0 && traf.defaults.bytes == 0 && count > 0 {
             return Err(trun.error(format!("{count} samples without bytes")));
@@ -101,11 +93,7 @@ impl Fragments {
             return Err(trun.error_at(fields.at(), reason));
         }
         let mut field = |mask: u32, default: u32| {
-            if flags & mask != 0 {
-                fields.u32()
-            } else {
-                Ok(default)
-            }
+            if flags & mask != 0 { fields.u32() } else { Ok(default) }
         };
         for number in 0..count {
             let delta = field(SAMPLE_DURATION, traf.defaults.duration)?.min(i32::MAX as u32);
@@ -120,15 +108,7 @@ impl Fragments {
             }
             let index = track.table.count();
             let key = sample_flags & (NOT_SYNC | DEPENDS_ON_OTHERS) == 0;
-            let sample = RawSample {
-                index,
-                offset,
-                bytes,
-                dts: traf.dts,
-                shift,
-                delta,
-                key,
-            };
+            let sample = RawSample { index, offset, bytes, dts: traf.dts, shift, delta, key };
             let end = offset.saturating_add(bytes.into());
             if end > self.file_bytes {
                 self.cut = Some(Error::Truncated {
@@ -213,13 +193,7 @@ fn read_header(
         }
         dts = start.max(dts);
     }
-    Ok(Some(Traf {
-        track: number,
-        defaults,
-        base,
-        dts,
-        data_end: base,
-    }))
+    Ok(Some(Traf { track: number, defaults, base, dts, data_end: base }))
 }
 
 /// Flags of `tfhd`.

@@ -87,22 +87,12 @@ impl TrackDraft {
             Codec::Aac(config) => config.sample_rate_hz,
             Codec::H264(_) => self.line.rate_hz,
         };
-        Track {
-            id,
-            codec: self.codec.clone(),
-            clock_rate_hz,
-        }
+        Track { id, codec: self.codec.clone(), clock_rate_hz }
     }
 
     /// To be called when all samples are known.
     pub(super) fn settle(&mut self, warnings: &mut Warnings) {
-        let lowest = self
-            .table
-            .shifts
-            .iter()
-            .map(|run| run.shift)
-            .min()
-            .unwrap_or(0);
+        let lowest = self.table.shifts.iter().map(|run| run.shift).min().unwrap_or(0);
         self.line.lead = -i64::from(lowest.min(0));
         let end = self.line.end(&self.table);
         if let Some(edit_end) = self.edit_end
@@ -121,11 +111,7 @@ impl TrackDraft {
 impl Moov {
     pub(super) fn read(moov: &BoxView<'_>, warnings: &mut Warnings) -> Result<Moov, Error> {
         let movie_rate_hz = read_time_scale(&moov.required(b"mvhd")?)?;
-        let mut out = Moov {
-            tracks: Vec::new(),
-            skipped: Vec::new(),
-            fragmented: false,
-        };
+        let mut out = Moov { tracks: Vec::new(), skipped: Vec::new(), fragmented: false };
         let mut trak = 0;
         for child in moov.children(0) {
             let mut view = child?;
@@ -152,9 +138,7 @@ impl Moov {
         if let Some(mvex) = moov.child(b"mvex")? {
             read_defaults(&mvex, &mut out.tracks)?;
             // An edit that was written before the fragments does not know where they end.
-            out.tracks
-                .iter_mut()
-                .for_each(|track| track.edit_end = None);
+            out.tracks.iter_mut().for_each(|track| track.edit_end = None);
         }
         Ok(out)
     }
@@ -168,11 +152,7 @@ fn read_track(
     warnings: &mut Warnings,
 ) -> Result<Result<TrackDraft, SkippedTrack>, Error> {
     let skip = |codec: Option<FourCc>, reason: String| {
-        Ok(Err(SkippedTrack {
-            trak,
-            codec: codec.map(|codec| codec.to_string()),
-            reason,
-        }))
+        Ok(Err(SkippedTrack { trak, codec: codec.map(|codec| codec.to_string()), reason }))
     };
     let mdia = view.required(b"mdia")?;
     let handler = read_handler(&mdia.required(b"hdlr")?)?;
@@ -180,32 +160,22 @@ fn read_track(
         b"vide" => Kind::Video,
         b"soun" => Kind::Audio,
         _ => {
-            return skip(
-                None,
-                format!("it is neither picture nor sound (handler {handler})"),
-            );
+            return skip(None, format!("it is neither picture nor sound (handler {handler})"));
         }
     };
     let minf = mdia.required(b"minf")?;
     let stbl = minf.required(b"stbl")?;
     let (codec, length_bytes, data_reference) = match stsd::read(&stbl.required(b"stsd")?, kind)? {
-        Description::Carried {
-            codec,
-            length_bytes,
-            data_reference,
-        } => (codec, length_bytes, data_reference),
+        Description::Carried { codec, length_bytes, data_reference } => {
+            (codec, length_bytes, data_reference)
+        }
         Description::Other(codec, reason) => return skip(Some(codec), reason),
     };
     if !is_in_this_file(&minf, data_reference)? {
         return skip(None, "its samples are in another file".to_owned());
     }
     let rate_hz = read_time_scale(&mdia.required(b"mdhd")?)?;
-    let mut line = TimeLine {
-        rate_hz,
-        media_time: 0,
-        delay: MediaTime::ZERO,
-        lead: 0,
-    };
+    let mut line = TimeLine { rate_hz, media_time: 0, delay: MediaTime::ZERO, lead: 0 };
     let mut edit_end = None;
     if let Some(edts) = view.child(b"edts")?
         && let Some(elst) = edts.child(b"elst")?
@@ -285,11 +255,7 @@ fn read_edits(
     let mut found = None;
     for number in 0..count {
         let duration = fields.time(version)?;
-        let media_time = if version == 1 {
-            fields.u64()? as i64
-        } else {
-            i64::from(fields.i32()?)
-        };
+        let media_time = if version == 1 { fields.u64()? as i64 } else { i64::from(fields.i32()?) };
         let rate = fields.u32()?;
         if found.is_some() {
             let unused = count - number;
@@ -305,10 +271,7 @@ fn read_edits(
         }
         if rate != NORMAL_RATE {
             let rate = f64::from(rate as i32) / f64::from(NORMAL_RATE);
-            warnings.push(format!(
-                "{}: plays at {rate} times the rate, 1 is used",
-                elst.path
-            ));
+            warnings.push(format!("{}: plays at {rate} times the rate, 1 is used", elst.path));
         }
         line.media_time = media_time;
         found = Some(duration);
@@ -332,11 +295,7 @@ fn read_defaults(mvex: &BoxView<'_>, tracks: &mut [TrackDraft]) -> Result<(), Er
         fields.u32()?;
         let (duration, bytes, flags) = (fields.u32()?, fields.u32()?, fields.u32()?);
         if let Some(track) = tracks.iter_mut().find(|track| track.track_id == track_id) {
-            track.defaults = FragmentDefaults {
-                duration,
-                bytes,
-                flags,
-            };
+            track.defaults = FragmentDefaults { duration, bytes, flags };
         }
     }
     Ok(())

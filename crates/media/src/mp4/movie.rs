@@ -71,39 +71,20 @@ pub struct Sample {
 
 impl Movie {
     pub(super) fn new(moov: Moov, mut warnings: Warnings) -> Result<Movie, Error> {
-        let Moov {
-            tracks: drafts,
-            mut skipped,
-            ..
-        } = moov;
+        let Moov { tracks: drafts, mut skipped, .. } = moov;
         let (mut tracks, mut indexes) = (Vec::new(), Vec::new());
         for mut draft in drafts {
             if draft.table.count() == 0 {
                 let reason = "it has no samples".to_owned();
-                skipped.push(SkippedTrack {
-                    trak: draft.trak,
-                    codec: None,
-                    reason,
-                });
+                skipped.push(SkippedTrack { trak: draft.trak, codec: None, reason });
                 continue;
             }
             draft.settle(&mut warnings);
             tracks.push(draft.track(TrackId(tracks.len() as u8)));
-            let TrackDraft {
-                table,
-                line,
-                length_bytes,
-                ..
-            } = draft;
-            indexes.push(Index {
-                table,
-                line,
-                length_bytes,
-            });
+            let TrackDraft { table, line, length_bytes, .. } = draft;
+            indexes.push(Index { table, line, length_bytes });
         }
-        let video = tracks
-            .iter()
-            .position(|track| track.codec.kind() == Kind::Video);
+        let video = tracks.iter().position(|track| track.codec.kind() == Kind::Video);
         let main = video.unwrap_or(0);
         let Some(index) = indexes.get(main) else {
             return Err(Error::NoTrack { skipped });
@@ -116,20 +97,9 @@ impl Movie {
             }
             None => Starts::Every(index.samples_in_a_second()),
         };
-        let duration = indexes
-            .iter()
-            .map(|index| index.line.end(&index.table))
-            .max()
-            .unwrap_or_default();
-        Ok(Movie {
-            tracks,
-            indexes,
-            skipped,
-            warnings: warnings.0,
-            duration,
-            main,
-            starts,
-        })
+        let duration =
+            indexes.iter().map(|index| index.line.end(&index.table)).max().unwrap_or_default();
+        Ok(Movie { tracks, indexes, skipped, warnings: warnings.0, duration, main, starts })
     }
 
     /// The tracks that can be played, each at the place that its id says.
@@ -154,9 +124,7 @@ impl Movie {
 
     /// How many samples a track has; 0 if there is no such track.
     pub fn sample_count(&self, track: TrackId) -> u32 {
-        self.indexes
-            .get(usize::from(track.0))
-            .map_or(0, |index| index.table.count())
+        self.indexes.get(usize::from(track.0)).map_or(0, |index| index.table.count())
     }
 
     /// How many bytes the samples of a track have together.
@@ -193,36 +161,22 @@ impl Movie {
     /// When the first picture of a GOP is shown, or its first sound heard. `gop` counts from 0;
     /// behind the last GOP it is the duration.
     pub fn gop_start(&self, gop: u32) -> MediaTime {
-        let first = self
-            .main_sample(gop)
-            .and_then(|first| self.raw(self.main, first));
-        first.map_or(self.duration, |(line, sample)| {
-            line.pts(sample.dts, sample.shift)
-        })
+        let first = self.main_sample(gop).and_then(|first| self.raw(self.main, first));
+        first.map_or(self.duration, |(line, sample)| line.pts(sample.dts, sample.shift))
     }
 
     /// The samples of a GOP, of all tracks, in the order of their decoding times.
     pub fn gop_samples(&self, gop: u32) -> GopSamples<'_> {
         let queues = (0..self.indexes.len()).filter_map(|track| {
             let index = self.indexes.get(track)?;
-            let (from, to) = (
-                self.boundary(track, gop),
-                self.boundary(track, gop.saturating_add(1)),
-            );
+            let (from, to) =
+                (self.boundary(track, gop), self.boundary(track, gop.saturating_add(1)));
             let mut cursor = index.table.cursor(from, to);
             let next = cursor.next();
             let id = TrackId(track as u8);
-            Some(Queue {
-                id,
-                is_main: track == self.main,
-                line: index.line,
-                next,
-                cursor,
-            })
+            Some(Queue { id, is_main: track == self.main, line: index.line, next, cursor })
         });
-        GopSamples {
-            queues: queues.collect(),
-        }
+        GopSamples { queues: queues.collect() }
     }
 
     /// The parts of the file that hold the samples of a GOP, ascending. What lies between two
@@ -295,10 +249,7 @@ impl Movie {
 
     /// Bytes of memory that the tables take.
     pub fn memory_bytes(&self) -> usize {
-        self.indexes
-            .iter()
-            .map(|index| index.table.memory_bytes())
-            .sum()
+        self.indexes.iter().map(|index| index.table.memory_bytes()).sum()
     }
 
     /// The sample of the main track that a GOP starts with.
@@ -340,12 +291,7 @@ impl Movie {
 
 impl Index {
     fn samples_in_a_second(&self) -> u32 {
-        let delta = self
-            .table
-            .times
-            .iter()
-            .map(|run| run.delta)
-            .find(|&delta| delta > 0);
+        let delta = self.table.times.iter().map(|run| run.delta).find(|&delta| delta > 0);
         (self.line.rate_hz / delta.unwrap_or(1)).max(1)
     }
 }
@@ -360,11 +306,7 @@ impl Sample {
             pts: line.pts(raw.dts, raw.shift),
             dts: line.dts(raw.dts),
             duration: line.span(raw.delta),
-            key: if raw.key {
-                KeyKind::Key
-            } else {
-                KeyKind::Delta
-            },
+            key: if raw.key { KeyKind::Key } else { KeyKind::Delta },
         }
     }
 }
@@ -392,10 +334,7 @@ impl Iterator for GopSamples<'_> {
             let next = queue.next.as_ref()?;
             Some((queue.line.dts(next.dts), !queue.is_main))
         };
-        let with_place = self
-            .queues
-            .iter_mut()
-            .filter_map(|queue| Some((place(queue)?, queue)));
+        let with_place = self.queues.iter_mut().filter_map(|queue| Some((place(queue)?, queue)));
         let (_, queue) = with_place.min_by_key(|(place, _)| *place)?;
         let raw = queue.next.take()?;
         queue.next = queue.cursor.next();

@@ -97,12 +97,7 @@ impl Opener {
         let (needed_offset, needed_bytes) = self.needed.unwrap_or((0, 0));
         if (offset, data.len() as u64) != (needed_offset, needed_bytes) {
             let (got_offset, got_bytes) = (offset, data.len() as u64);
-            return Err(Error::Feed {
-                needed_offset,
-                needed_bytes,
-                got_offset,
-                got_bytes,
-            });
+            return Err(Error::Feed { needed_offset, needed_bytes, got_offset, got_bytes });
         }
         self.needed = None;
         self.window.clear();
@@ -115,10 +110,7 @@ impl Opener {
         while self.at < self.file_bytes {
             let left = self.file_bytes - self.at;
             let Some(head) = self.window(left.min(HEADER_BYTES_MAX)) else {
-                return Ok(Step::Need {
-                    offset: self.at,
-                    bytes: left.min(READ_BYTES),
-                });
+                return Ok(Step::Need { offset: self.at, bytes: left.min(READ_BYTES) });
             };
             let header = match Header::read(head, left) {
                 Ok(header) => header,
@@ -128,10 +120,7 @@ impl Opener {
             if matches!(&header.kind.0, b"moov" | b"moof") {
                 self.check_size(&header)?;
                 if self.window(header.bytes).is_none() {
-                    return Ok(Step::Need {
-                        offset: self.at,
-                        bytes: header.bytes,
-                    });
+                    return Ok(Step::Need { offset: self.at, bytes: header.bytes });
                 }
                 if self.read(header)? {
                     return self.finish(None);
@@ -151,31 +140,21 @@ impl Opener {
     /// The next bytes, if they are there.
     fn window(&self, bytes: u64) -> Option<&[u8]> {
         let start = usize::try_from(self.at.checked_sub(self.window_at)?).ok()?;
-        self.window
-            .get(start..)?
-            .get(..usize::try_from(bytes).ok()?)
+        self.window.get(start..)?.get(..usize::try_from(bytes).ok()?)
     }
 
     /// Reads the box that the window starts with; whether nothing behind it is needed.
     fn read(&mut self, header: Header) -> Result<bool, Error> {
         let start = (self.at - self.window_at) as usize;
-        let data = self
-            .window
-            .get(start..start + header.bytes as usize)
-            .unwrap_or(&[]);
+        let data = self.window.get(start..start + header.bytes as usize).unwrap_or(&[]);
         let view = BoxView::top(header, self.at, data);
         match (&header.kind.0, &mut self.moov) {
             (b"moov", None) => {
                 let moov = Moov::read(&view, &mut self.warnings)?;
                 if moov.tracks.is_empty() {
-                    return Err(Error::NoTrack {
-                        skipped: moov.skipped,
-                    });
+                    return Err(Error::NoTrack { skipped: moov.skipped });
                 }
-                let whole = moov
-                    .tracks
-                    .iter()
-                    .all(|track| track.data_end <= self.file_bytes);
+                let whole = moov.tracks.iter().all(|track| track.data_end <= self.file_bytes);
                 let ends = whole && !moov.fragmented;
                 self.moov = Some((moov, Fragments::new(self.file_bytes)));
                 Ok(ends)
@@ -198,20 +177,12 @@ impl Opener {
     }
 
     fn check_size(&self, header: &Header) -> Result<(), Error> {
-        let max = if header.kind.0 == *b"moov" {
-            MOOV_BYTES_MAX
-        } else {
-            MOOF_BYTES_MAX
-        };
+        let max = if header.kind.0 == *b"moov" { MOOV_BYTES_MAX } else { MOOF_BYTES_MAX };
         if header.bytes <= max {
             return Ok(());
         }
         let reason = format!("{} bytes, at most {max} are read", header.bytes);
-        Err(Error::Mp4 {
-            path: header.kind.to_string(),
-            offset: self.at,
-            reason,
-        })
+        Err(Error::Mp4 { path: header.kind.to_string(), offset: self.at, reason })
     }
 
     /// No box starts at `at`.
@@ -253,8 +224,7 @@ impl Opener {
             if empty {
                 return Err(damage);
             }
-            self.warnings
-                .push(format!("{damage}; what stands before it is used"));
+            self.warnings.push(format!("{damage}; what stands before it is used"));
         }
         let warnings = core::mem::take(&mut self.warnings);
         Movie::new(moov, warnings).map(|movie| Step::Done(Box::new(movie)))
@@ -271,11 +241,7 @@ impl Opener {
 }
 
 fn file_error(offset: u64, reason: impl Into<String>) -> Error {
-    Error::Mp4 {
-        path: "file".to_owned(),
-        offset,
-        reason: reason.into(),
-    }
+    Error::Mp4 { path: "file".to_owned(), offset, reason: reason.into() }
 }
 
 const HEADER_BYTES_MAX: u64 = 16;

@@ -39,11 +39,7 @@ fn read_sizes(stbl: &BoxView<'_>) -> Result<Sizes, Error> {
         let same_bytes = fields.u32()?;
         let count = fields.u32()?;
         if same_bytes > 0 {
-            return Ok(Sizes {
-                same_bytes,
-                same_count: count,
-                each: Numbers::default(),
-            });
+            return Ok(Sizes { same_bytes, same_count: count, each: Numbers::default() });
         }
         for bytes in fields.table::<4>(count)? {
             sizes.each.push(u32::from_be_bytes(*bytes).into());
@@ -61,14 +57,9 @@ fn read_sizes(stbl: &BoxView<'_>) -> Result<Sizes, Error> {
         4 => {
             let bytes = fields.table::<1>(count.div_ceil(2))?;
             let halves = bytes.iter().flat_map(|&[byte]| [byte >> 4, byte & 15]);
-            halves
-                .take(count as usize)
-                .for_each(|size| sizes.each.push(size.into()));
+            halves.take(count as usize).for_each(|size| sizes.each.push(size.into()));
         }
-        8 => fields
-            .table::<1>(count)?
-            .iter()
-            .for_each(|&[size]| sizes.each.push(size.into())),
+        8 => fields.table::<1>(count)?.iter().for_each(|&[size]| sizes.each.push(size.into())),
         16 => {
             for size in fields.table::<2>(count)? {
                 sizes.each.push(u16::from_be_bytes(*size).into());
@@ -153,12 +144,12 @@ impl<'a> ChunkOffsets<'a> {
 
     fn get(&self, chunk: u32) -> Option<u64> {
         match self {
-            ChunkOffsets::Short(all) => all
-                .get(chunk as usize)
-                .map(|offset| u32::from_be_bytes(*offset).into()),
-            ChunkOffsets::Long(all) => all
-                .get(chunk as usize)
-                .map(|offset| u64::from_be_bytes(*offset)),
+            ChunkOffsets::Short(all) => {
+                all.get(chunk as usize).map(|offset| u32::from_be_bytes(*offset).into())
+            }
+            ChunkOffsets::Long(all) => {
+                all.get(chunk as usize).map(|offset| u64::from_be_bytes(*offset))
+            }
         }
     }
 }
@@ -180,10 +171,8 @@ fn read_times(
             break;
         }
         if delta > i32::MAX as u32 {
-            warnings.push(format!(
-                "{}: a sample lasts {} ticks, 1 is used",
-                stts.path, delta as i32
-            ));
+            warnings
+                .push(format!("{}: a sample lasts {} ticks, 1 is used", stts.path, delta as i32));
             delta = 1;
         }
         if samples > 0 && runs.last().is_none_or(|run| run.delta != delta) {
@@ -193,10 +182,7 @@ fn read_times(
         first = first.saturating_add(samples);
     }
     if first < count {
-        warnings.push(format!(
-            "{}: {first} of {count} samples have a duration",
-            stts.path
-        ));
+        warnings.push(format!("{}: {first} of {count} samples have a duration", stts.path));
     }
     Ok(runs)
 }
@@ -230,10 +216,7 @@ fn read_keys(stss: &BoxView<'_>, count: u32) -> Result<Keys, Error> {
     let mut fields = stss.fields();
     fields.version_and_flags()?;
     let entry_count = fields.u32()?;
-    let mut keys = Keys {
-        all_below: 0,
-        later: Vec::new(),
-    };
+    let mut keys = Keys { all_below: 0, later: Vec::new() };
     for (number, entry) in fields.table::<4>(entry_count)?.iter().enumerate() {
         let sample = u32::from_be_bytes(*entry);
         let rises = keys.later.last().is_none_or(|&last| sample > last + 1);
@@ -267,28 +250,14 @@ mod tests {
     fn read(boxes: &[Vec<u8>]) -> Result<(Vec<RawSample>, Vec<String>), Error> {
         let body = boxes.concat();
         let (kind, path) = (FourCc(*b"stbl"), "stbl".to_owned());
-        let view = BoxView {
-            kind,
-            path,
-            at: 100,
-            body_at: 108,
-            body: &body,
-        };
+        let view = BoxView { kind, path, at: 100, body_at: 108, body: &body };
         let mut warnings = Warnings::default();
         let (table, _) = read_table(&view, Kind::Video, &mut warnings)?;
         Ok((table.cursor(0, u32::MAX).collect(), warnings.0))
     }
 
     fn sample(index: u32, offset: u64, bytes: u32, dts: i64, shift: i32, delta: u32) -> RawSample {
-        RawSample {
-            index,
-            offset,
-            bytes,
-            dts,
-            shift,
-            delta,
-            key: true,
-        }
+        RawSample { index, offset, bytes, dts, shift, delta, key: true }
     }
 
     #[test]
@@ -322,22 +291,14 @@ mod tests {
             full_box("stts", &[1, 3, 1]),
         ])
         .unwrap();
-        let sizes: Vec<_> = samples
-            .iter()
-            .map(|sample| (sample.offset, sample.bytes))
-            .collect();
+        let sizes: Vec<_> = samples.iter().map(|sample| (sample.offset, sample.bytes)).collect();
         assert_eq!(sizes, [(1000, 1), (1001, 2), (1003, 3)]);
     }
 
     #[test]
     fn tables_that_contradict_each_other_are_errors_that_name_the_place() {
         let tables = |stsz: &[u32], stsc: &[u32], stco: &[u32], stss: &[u32]| {
-            let boxes = [
-                ("stsz", stsz),
-                ("stsc", stsc),
-                ("stco", stco),
-                ("stss", stss),
-            ];
+            let boxes = [("stsz", stsz), ("stsc", stsc), ("stco", stco), ("stss", stss)];
             let mut boxes = boxes.map(|(kind, words)| full_box(kind, words)).to_vec();
             boxes.push(full_box("stts", &[1, 1, 1]));
             read(&boxes).unwrap_err().to_string()
@@ -346,15 +307,9 @@ mod tests {
         let expected = "stbl/stsz at byte 128: 3 entries of 4 bytes expected, 8 bytes are left";
         assert_eq!(message, expected);
         let message = tables(&[7, 5], &[1, 1, 2, 1], &[2, 0, 99], &[0]);
-        assert_eq!(
-            message,
-            "stbl/stsc at byte 128: the chunks hold 4 samples, 5 have a size"
-        );
+        assert_eq!(message, "stbl/stsc at byte 128: the chunks hold 4 samples, 5 have a size");
         let message = tables(&[7, 5], &[1, 2, 2, 1], &[2, 0, 99], &[0]);
-        assert_eq!(
-            message,
-            "stbl/stsc at byte 144: first_chunk 2 comes after chunk 0"
-        );
+        assert_eq!(message, "stbl/stsc at byte 144: first_chunk 2 comes after chunk 0");
         let message = tables(&[7, 2], &[1, 1, 2, 1], &[1, 0], &[2, 2, 1]);
         let expected = "stbl/stss at byte 196: sample 1: rising numbers from 1 to 2 expected";
         assert_eq!(message, expected);
@@ -371,13 +326,7 @@ mod tests {
             ]
             .concat();
             let (kind, path) = (FourCc(*b"stbl"), "stbl".to_owned());
-            let view = BoxView {
-                kind,
-                path,
-                at: 0,
-                body_at: 8,
-                body: &body,
-            };
+            let view = BoxView { kind, path, at: 0, body_at: 8, body: &body };
             read_table(&view, Kind::Audio, &mut Warnings::default()).unwrap()
         };
         assert_eq!((table.count(), end), (u32::MAX, 8 + u64::from(u32::MAX)));

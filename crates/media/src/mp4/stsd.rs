@@ -68,11 +68,9 @@ fn read_avc(entry: &BoxView<'_>) -> Result<Description, Error> {
         return Ok(Description::Other(entry.kind, reason.to_owned()));
     }
     match h264::Config::from_avcc(avcc.body) {
-        Ok(config) => Ok(Description::Carried {
-            codec: Codec::H264(config),
-            length_bytes,
-            data_reference,
-        }),
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::H264(config), length_bytes, data_reference })
+        }
         Err(error) => refused(entry, &avcc, error),
     }
 }
@@ -110,11 +108,9 @@ fn read_mp4a(entry: &BoxView<'_>) -> Result<Description, Error> {
         return Ok(Description::Other(entry.kind, reason));
     }
     match aac::Config::from_asc(asc) {
-        Ok(config) => Ok(Description::Carried {
-            codec: Codec::Aac(config),
-            length_bytes: 0,
-            data_reference,
-        }),
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::Aac(config), length_bytes: 0, data_reference })
+        }
         Err(error) => refused(entry, &esds, error),
     }
 }
@@ -136,11 +132,7 @@ fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     fields.version_and_flags()?;
     let expect = |tag: u8, came: u8, at: usize| {
         let reason = format!("descriptor {tag} expected, {came} came");
-        if tag == came {
-            Ok(())
-        } else {
-            Err(esds.error_at(at, reason))
-        }
+        if tag == came { Ok(()) } else { Err(esds.error_at(at, reason)) }
     };
     let descriptor = |fields: &mut super::boxes::Fields<'a, '_>, tag: u8| {
         let at = fields.at();
@@ -195,11 +187,9 @@ fn refused(entry: &BoxView<'_>, place: &BoxView<'_>, error: Error) -> Result<Des
 
 fn inside(place: &BoxView<'_>, error: Error) -> Error {
     match error {
-        Error::Syntax {
-            what,
-            offset,
-            reason,
-        } => place.error_at(offset, format!("{what}: {reason}")),
+        Error::Syntax { what, offset, reason } => {
+            place.error_at(offset, format!("{what}: {reason}"))
+        }
         error => place.error(error.to_string()),
     }
 }

@@ -44,10 +44,7 @@ pub(super) struct RawSample {
 impl SampleTable {
     /// A table of samples of which nothing is known but their sizes.
     pub(super) fn of_sizes(sizes: Sizes) -> Self {
-        SampleTable {
-            sizes,
-            ..SampleTable::default()
-        }
+        SampleTable { sizes, ..SampleTable::default() }
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -56,12 +53,8 @@ impl SampleTable {
 
     /// The decoding time of a sample.
     pub(super) fn dts(&self, index: u32) -> i64 {
-        let run = self
-            .times
-            .partition_point(|run| run.first <= index)
-            .checked_sub(1);
-        run.and_then(|run| self.times.get(run))
-            .map_or(0, |run| run.dts_of(index))
+        let run = self.times.partition_point(|run| run.first <= index).checked_sub(1);
+        run.and_then(|run| self.times.get(run)).map_or(0, |run| run.dts_of(index))
     }
 
     /// Where the last sample ends in time.
@@ -92,18 +85,8 @@ impl SampleTable {
     pub(super) fn cursor(&self, from: u32, to: u32) -> Cursor<'_> {
         let to = to.min(self.count());
         let from = from.min(to);
-        let chunk = self
-            .chunks
-            .firsts
-            .partition_point(|&first| first <= from)
-            .saturating_sub(1);
-        let first = self
-            .chunks
-            .firsts
-            .get(chunk)
-            .copied()
-            .unwrap_or(0)
-            .min(from);
+        let chunk = self.chunks.firsts.partition_point(|&first| first <= from).saturating_sub(1);
+        let first = self.chunks.firsts.get(chunk).copied().unwrap_or(0).min(from);
         let before = self.sizes.sum(first, from);
         Cursor {
             table: self,
@@ -111,10 +94,7 @@ impl SampleTable {
             to,
             chunk,
             offset: self.chunks.offsets.get(chunk).saturating_add(before),
-            time: self
-                .times
-                .partition_point(|run| run.first <= from)
-                .saturating_sub(1),
+            time: self.times.partition_point(|run| run.first <= from).saturating_sub(1),
             shift: self.shifts.partition_point(|run| run.first <= from),
         }
     }
@@ -132,17 +112,10 @@ impl SampleTable {
         self.next_offset = sample.offset.saturating_add(u64::from(sample.bytes));
         let goes_on = |run: &TimeRun| run.delta == sample.delta && run.dts_of(index) == sample.dts;
         if !self.times.last().is_some_and(goes_on) {
-            self.times.push(TimeRun {
-                dts: sample.dts,
-                first: index,
-                delta: sample.delta,
-            });
+            self.times.push(TimeRun { dts: sample.dts, first: index, delta: sample.delta });
         }
         if self.shifts.last().map_or(0, |run| run.shift) != sample.shift {
-            self.shifts.push(ShiftRun {
-                first: index,
-                shift: sample.shift,
-            });
+            self.shifts.push(ShiftRun { first: index, shift: sample.shift });
         }
         if self.keys.all_below == u32::MAX {
             self.keys.all_below = index;
@@ -176,8 +149,7 @@ impl SampleTable {
 impl TimeRun {
     pub(super) fn dts_of(&self, index: u32) -> i64 {
         let samples = i64::from(index.saturating_sub(self.first));
-        self.dts
-            .saturating_add(samples.saturating_mul(i64::from(self.delta)))
+        self.dts.saturating_add(samples.saturating_mul(i64::from(self.delta)))
     }
 }
 
@@ -205,9 +177,7 @@ impl Sizes {
     pub(super) fn sum(&self, from: u32, to: u32) -> u64 {
         let same = to.min(self.same_count).saturating_sub(from);
         let same_bytes = u64::from(same) * u64::from(self.same_bytes);
-        (from.max(self.same_count)..to)
-            .map(|index| u64::from(self.get(index)))
-            .sum::<u64>()
+        (from.max(self.same_count)..to).map(|index| u64::from(self.get(index))).sum::<u64>()
             + same_bytes
     }
 }
@@ -253,10 +223,7 @@ pub(super) struct Keys {
 impl Default for Keys {
     /// All of them.
     fn default() -> Self {
-        Keys {
-            all_below: u32::MAX,
-            later: Vec::new(),
-        }
+        Keys { all_below: u32::MAX, later: Vec::new() }
     }
 }
 
@@ -267,9 +234,7 @@ impl Keys {
 
     /// How many there are among `samples` samples.
     pub(super) fn count(&self, samples: u32) -> u32 {
-        self.all_below
-            .min(samples)
-            .saturating_add(self.later.len() as u32)
+        self.all_below.min(samples).saturating_add(self.later.len() as u32)
     }
 
     /// The sample that is the `number`th of them.
@@ -376,25 +341,14 @@ impl Iterator for Cursor<'_> {
             self.chunk += 1;
             self.offset = table.chunks.offsets.get(self.chunk);
         }
-        if table
-            .times
-            .get(self.time + 1)
-            .is_some_and(|run| run.first == index)
-        {
+        if table.times.get(self.time + 1).is_some_and(|run| run.first == index) {
             self.time += 1;
         }
-        if table
-            .shifts
-            .get(self.shift)
-            .is_some_and(|run| run.first == index)
-        {
+        if table.shifts.get(self.shift).is_some_and(|run| run.first == index) {
             self.shift += 1;
         }
         let time = table.times.get(self.time);
-        let shift = self
-            .shift
-            .checked_sub(1)
-            .and_then(|run| table.shifts.get(run));
+        let shift = self.shift.checked_sub(1).and_then(|run| table.shifts.get(run));
         let sample = RawSample {
             index,
             offset: self.offset,
@@ -423,14 +377,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn samples() -> impl Strategy<Value = Vec<RawSample>> {
-        let one = (
-            0u32..100_000,
-            0u32..3,
-            -2i32..3,
-            any::<bool>(),
-            0u64..3,
-            0i64..2,
-        );
+        let one = (0u32..100_000, 0u32..3, -2i32..3, any::<bool>(), 0u64..3, 0i64..2);
         prop::collection::vec(one, 0..600).prop_map(|rows| {
             let (mut offset, mut dts) = (8, 0);
             let mut out = Vec::new();
@@ -438,15 +385,7 @@ mod tests {
                 offset += if gap == 0 { 1 << 20 } else { 0 };
                 dts += step;
                 let index = index as u32;
-                out.push(RawSample {
-                    index,
-                    offset,
-                    bytes,
-                    dts,
-                    shift,
-                    delta,
-                    key,
-                });
+                out.push(RawSample { index, offset, bytes, dts, shift, delta, key });
                 offset += u64::from(bytes);
                 dts += i64::from(delta);
             }
@@ -481,15 +420,8 @@ mod tests {
         let mut chunks = Chunks::default();
         assert_eq!(chunks.push(0, 1000, 40, &sizes), 40 + 999 * 500);
         assert_eq!(chunks.firsts, [0, 256, 512, 768]);
-        let table = SampleTable {
-            sizes,
-            chunks,
-            ..SampleTable::default()
-        };
-        assert_eq!(
-            table.cursor(700, 701).next().unwrap().offset,
-            40 + 699 * 350
-        );
+        let table = SampleTable { sizes, chunks, ..SampleTable::default() };
+        assert_eq!(table.cursor(700, 701).next().unwrap().offset, 40 + 699 * 350);
     }
 
     #[test]
@@ -500,21 +432,9 @@ mod tests {
             let shift = [1024, 2560, 0, 512][index as usize % 4];
             let (offset, dts) = (u64::from(index) * 30_000, i64::from(index) * 512);
             let key = index % 60 == 0;
-            table.append(&RawSample {
-                index,
-                offset,
-                bytes: 25_000,
-                dts,
-                shift,
-                delta: 512,
-                key,
-            });
+            table.append(&RawSample { index, offset, bytes: 25_000, dts, shift, delta: 512, key });
         }
         table.shrink();
-        assert!(
-            table.memory_bytes() < 24 * count as usize,
-            "{}",
-            table.memory_bytes()
-        );
+        assert!(table.memory_bytes() < 24 * count as usize, "{}", table.memory_bytes());
     }
 }

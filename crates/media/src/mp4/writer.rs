@@ -68,23 +68,16 @@ impl FragmentWriter {
     /// if a sequence parameter set cannot be read, for the file states the size of the picture.
     pub fn new(tracks: &[Track]) -> Result<Self, Error> {
         if tracks.is_empty() {
-            return Err(Error::NoTrack {
-                skipped: Vec::new(),
-            });
+            return Err(Error::NoTrack { skipped: Vec::new() });
         }
         if let Some(track) = tracks.iter().find(|track| track.clock_rate_hz == 0) {
-            return Err(Error::unsupported(
-                "track",
-                format!("clock rate 0 ({})", track.id.0),
-            ));
+            return Err(Error::unsupported("track", format!("clock rate 0 ({})", track.id.0)));
         }
         if tracks.len() > TRACKS_MAX {
             let reason = format!("{} tracks, at most {TRACKS_MAX}", tracks.len());
             return Err(Error::unsupported("fragmented MP4", reason));
         }
-        let main = tracks
-            .iter()
-            .position(|track| track.codec.kind() == Kind::Video);
+        let main = tracks.iter().position(|track| track.codec.kind() == Kind::Video);
         Ok(FragmentWriter {
             init: init_segment(tracks)?,
             tracks: tracks.iter().map(TrackWriter::new).collect(),
@@ -128,10 +121,7 @@ impl FragmentWriter {
         });
         self.held_bytes += frame.payload.len();
         self.held_frames += 1;
-        let span = track
-            .held
-            .first()
-            .map_or(MediaTime::ZERO, |first| dts - first.dts);
+        let span = track.held.first().map_or(MediaTime::ZERO, |first| dts - first.dts);
         let is_main = number == self.main;
         let alone = is_main && track.kind == Kind::Audio;
         let span_max = if alone { SPAN_MAX_SOUND } else { SPAN_MAX };
@@ -150,12 +140,7 @@ impl FragmentWriter {
 
     /// A fragment of all frames but the last `kept` of each track.
     fn flush(&mut self, kept: usize) -> Option<Bytes> {
-        let first = self
-            .tracks
-            .iter()
-            .flat_map(|track| &track.held)
-            .map(|held| held.dts)
-            .min();
+        let first = self.tracks.iter().flat_map(|track| &track.held).map(|held| held.dts).min();
         let origin = *self.origin.get_or_insert(first?);
         let mut parts = Vec::new();
         for (number, track) in self.tracks.iter_mut().enumerate() {
@@ -217,12 +202,7 @@ impl TrackWriter {
         let count = self.held.len().saturating_sub(kept);
         let next: Vec<_> = self.held.iter().skip(1).map(|held| held.dts).collect();
         let frames = self.held.drain(..count).enumerate();
-        frames
-            .map(|(n, held)| Done {
-                held,
-                next_dts: next.get(n).copied(),
-            })
-            .collect()
+        frames.map(|(n, held)| Done { held, next_dts: next.get(n).copied() }).collect()
     }
 
     /// The rows of a fragment with these frames, and the tick that it starts with.
@@ -275,17 +255,11 @@ fn put_moof(out: &mut BytesMut, sequence: u32, tracks: &[(usize, Kind, u64, &[Ro
         put_full_box(out, b"mfhd", 0, 0, |out| out.put_u32(sequence));
         for (number, kind, first_tick, rows) in tracks {
             put_box(out, b"traf", |out| {
-                put_full_box(out, b"tfhd", 0, BASE_IS_MOOF, |out| {
-                    out.put_u32(*number as u32 + 1)
-                });
+                put_full_box(out, b"tfhd", 0, BASE_IS_MOOF, |out| out.put_u32(*number as u32 + 1));
                 put_full_box(out, b"tfdt", 1, 0, |out| out.put_u64(*first_tick));
                 let shifted = rows.iter().any(|row| row.shift != 0);
                 let mut flags = DATA_OFFSET | SAMPLE_DURATION | SAMPLE_SIZE;
-                flags |= if *kind == Kind::Video {
-                    SAMPLE_FLAGS
-                } else {
-                    0
-                };
+                flags |= if *kind == Kind::Video { SAMPLE_FLAGS } else { 0 };
                 flags |= if shifted { SAMPLE_SHIFT } else { 0 };
                 put_full_box(out, b"trun", 1, flags, |out| {
                     out.put_u32(rows.len() as u32);
@@ -333,16 +307,8 @@ mod tests {
         let mut writer = FragmentWriter::new(&tracks()).unwrap();
         let mut places = Vec::new();
         for n in 0..90 {
-            let key = if n % 30 == 0 {
-                KeyKind::Key
-            } else {
-                KeyKind::Delta
-            };
-            if writer
-                .push(&frame(0, n * 33, n * 33, key, 100))
-                .unwrap()
-                .is_some()
-            {
+            let key = if n % 30 == 0 { KeyKind::Key } else { KeyKind::Delta };
+            if writer.push(&frame(0, n * 33, n * 33, key, 100)).unwrap().is_some() {
                 places.push(n);
             }
         }
@@ -354,11 +320,8 @@ mod tests {
     #[test]
     fn a_fragment_of_sound_alone_comes_each_second() {
         let mut writer = FragmentWriter::new(&tracks()[1..]).unwrap();
-        let fragments = (0..300).filter_map(|n| {
-            writer
-                .push(&frame(1, n * 20, n * 20, KeyKind::Key, 9))
-                .unwrap()
-        });
+        let fragments = (0..300)
+            .filter_map(|n| writer.push(&frame(1, n * 20, n * 20, KeyKind::Key, 9)).unwrap());
         assert_eq!(fragments.count(), 5);
     }
 
@@ -380,10 +343,7 @@ mod tests {
         let other = frame(2, 0, 0, KeyKind::Key, 1);
         assert_eq!(writer.push(&other), Err(Error::UnknownTrack(TrackId(2))));
         let large = frame(0, 0, 0, KeyKind::Key, FRAME_BYTES_MAX + 1);
-        assert!(matches!(
-            writer.push(&large),
-            Err(Error::Unsupported { .. })
-        ));
+        assert!(matches!(writer.push(&large), Err(Error::Unsupported { .. })));
         assert!(FragmentWriter::new(&[]).is_err());
     }
 

@@ -99,10 +99,7 @@ fn submit_udp(storage: &mut BatchStorage, from: usize, socket: &UdpSocket) -> us
         },
         Target::Tcp(_) => false,
     };
-    let run = storage.messages[from..]
-        .iter()
-        .take_while(|message| same(message))
-        .count();
+    let run = storage.messages[from..].iter().take_while(|message| same(message)).count();
     let mut done = 0;
     while done < run {
         if socket.offload() {
@@ -113,9 +110,7 @@ fn submit_udp(storage: &mut BatchStorage, from: usize, socket: &UdpSocket) -> us
         }
         if storage.results.last() == Some(&Sent::Blocked) {
             // What follows goes through the same full queue: order is kept by stopping.
-            storage
-                .results
-                .extend(std::iter::repeat_n(Sent::Blocked, run - done));
+            storage.results.extend(std::iter::repeat_n(Sent::Blocked, run - done));
             break;
         }
     }
@@ -190,10 +185,7 @@ fn fill_headers(storage: &mut BatchStorage, from: usize, count: usize, socket: &
     scratch.controls.reserve(count);
     for index in from..from + count {
         let message = &storage.messages[index];
-        let Target::Udp {
-            to, segment_len, ..
-        } = message.target
-        else {
+        let Target::Udp { to, segment_len, .. } = message.target else {
             unreachable!("the run holds messages of this socket alone")
         };
         let slices = storage.slices_of(index);
@@ -224,20 +216,13 @@ impl Control {
         header.cmsg_len = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
         header.cmsg_level = libc::SOL_UDP;
         header.cmsg_type = UDP_SEGMENT;
-        Control {
-            header,
-            segment: u16::try_from(len).unwrap_or(u16::MAX),
-            padding: [0; 6],
-        }
+        Control { header, segment: u16::try_from(len).unwrap_or(u16::MAX), padding: [0; 6] }
     }
 }
 
 /// Sends one message as single datagrams, without the kernel's help.
 fn send_split(storage: &mut BatchStorage, index: usize, socket: &UdpSocket) {
-    let Target::Udp {
-        to, segment_len, ..
-    } = storage.messages[index].target
-    else {
+    let Target::Udp { to, segment_len, .. } = storage.messages[index].target else {
         unreachable!("called for UDP messages alone")
     };
     let address = socket.destination(to);
@@ -250,10 +235,7 @@ fn send_split(storage: &mut BatchStorage, index: usize, socket: &UdpSocket) {
         let mut room = segment_len.max(1);
         while let Some(slice) = rest.as_mut().filter(|_| room > 0) {
             let take = slice.iov_len.min(room);
-            split.push(libc::iovec {
-                iov_base: slice.iov_base,
-                iov_len: take,
-            });
+            split.push(libc::iovec { iov_base: slice.iov_base, iov_len: take });
             room -= take;
             if take == slice.iov_len {
                 rest = slices.next();

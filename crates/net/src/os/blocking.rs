@@ -38,10 +38,7 @@ impl Blocking {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        let reply = Arc::new(Mutex::new(Reply {
-            value: None,
-            waker: None,
-        }));
+        let reply = Arc::new(Mutex::new(Reply { value: None, waker: None }));
         let answer = Arc::clone(&reply);
         self.push(Box::new(move || {
             let value = work();
@@ -75,9 +72,8 @@ impl Blocking {
             state.threads += 1;
             drop(state);
             let shared = Arc::clone(&self.shared);
-            let started = thread::Builder::new()
-                .name("weir-blocking".into())
-                .spawn(move || shared.serve());
+            let started =
+                thread::Builder::new().name("weir-blocking".into()).spawn(move || shared.serve());
             if started.is_err() {
                 // The system gives no more threads: whoever runs takes the job, and if nobody
                 // does, it is done here.
@@ -109,10 +105,8 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            let (guard, waited) = self
-                .work
-                .wait_timeout(state, IDLE_MAX)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) =
+                self.work.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() {

@@ -31,10 +31,7 @@ pub(crate) fn utc_now() -> Utc {
 }
 
 fn clock_nanos(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid timespec for the call to fill in.
     let failed = unsafe { libc::clock_gettime(clock, &mut time) };
     assert_eq!(failed, 0, "Linux always has these two clocks");
@@ -46,35 +43,22 @@ pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is valid for its length.
     let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    assert_eq!(
-        read, 8,
-        "getrandom gives up to 256 bytes whole once the system is up"
-    );
+    assert_eq!(read, 8, "getrandom gives up to 256 bytes whole once the system is up");
     u64::from_ne_bytes(bytes)
 }
 
 /// Looks a host name up; blocks.
 pub(crate) fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
-    let addresses: Vec<_> = (name, 0)
-        .to_socket_addrs()?
-        .map(|address| address.ip())
-        .collect();
+    let addresses: Vec<_> = (name, 0).to_socket_addrs()?.map(|address| address.ip()).collect();
     if addresses.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("no address for {name}"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("no address for {name}")));
     }
     Ok(addresses)
 }
 
 /// The system's answer to a call that gives -1 for an error.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// The same for calls that give a length.

@@ -70,10 +70,7 @@ impl Reactor {
             sources.len() - 1
         });
         let interest = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        let mut event = libc::epoll_event {
-            events: interest as u32,
-            u64: token as u64,
-        };
+        let mut event = libc::epoll_event { events: interest as u32, u64: token as u64 };
         // SAFETY: both descriptors are open and the event is valid for the call.
         let added = check(unsafe {
             libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event)
@@ -90,11 +87,7 @@ impl Reactor {
             writer: RefCell::default(),
         });
         self.sources.borrow_mut()[token] = Some(Rc::clone(&source));
-        Ok(Registration {
-            source,
-            reactor: Rc::downgrade(self),
-            token,
-        })
+        Ok(Registration { source, reactor: Rc::downgrade(self), token })
     }
 
     /// Waits until a descriptor is ready or `until` has come, and wakes who waited for it.
@@ -129,9 +122,7 @@ impl Reactor {
                 tv_sec: (nanos / 1_000_000_000).min(1 << 31) as libc::time_t,
                 tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
             });
-            let timeout = timeout
-                .as_ref()
-                .map_or(std::ptr::null(), std::ptr::from_ref);
+            let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: the buffer is valid for its capacity, the timeout is null or valid.
             let count = unsafe {
                 libc::syscall(
@@ -156,9 +147,8 @@ impl Reactor {
                 }
             }
         }
-        let timeout_ms = span_nanos.map_or(-1, |nanos| {
-            i32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
+        let timeout_ms = span_nanos
+            .map_or(-1, |nanos| i32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i32::MAX));
         // SAFETY: the buffer is valid for its capacity.
         let count = check(unsafe {
             libc::epoll_wait(

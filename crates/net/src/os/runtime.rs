@@ -44,19 +44,15 @@ where
         .shards
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
         .max(1);
-    let shared = Arc::new(Shared {
-        remotes: OnceLock::new(),
-        blocking: Blocking::default(),
-    });
+    let shared = Arc::new(Shared { remotes: OnceLock::new(), blocking: Blocking::default() });
     let first = Thread::new(&shared)?;
     let mut remotes = vec![first.remote()];
     let mut threads = Vec::new();
     for index in 1..count {
         let (sender, receiver) = std::sync::mpsc::channel();
         let shared = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name(format!("weir-shard-{index}"))
-            .spawn(move || {
+        let thread =
+            thread::Builder::new().name(format!("weir-shard-{index}")).spawn(move || {
                 let thread = match Thread::new(&shared) {
                     Ok(thread) => thread,
                     Err(error) => return drop(sender.send(Err(error))),
@@ -69,10 +65,7 @@ where
         threads.push(thread);
     }
     let others: Vec<Remote> = remotes[1..].to_vec();
-    shared
-        .remotes
-        .set(remotes)
-        .unwrap_or_else(|_| unreachable!("set in this place alone"));
+    shared.remotes.set(remotes).unwrap_or_else(|_| unreachable!("set in this place alone"));
 
     let out = first.run_main(main);
     for remote in others {
@@ -119,10 +112,7 @@ impl Thread {
         let reactor = Rc::new(Reactor::new()?);
         // SAFETY: a plain call; its result is checked and owned at once.
         let wake_fd = Arc::new(unsafe {
-            OwnedFd::from_raw_fd(check(libc::eventfd(
-                0,
-                libc::EFD_CLOEXEC | libc::EFD_NONBLOCK,
-            ))?)
+            OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)
         });
         let wake = reactor.register(wake_fd.as_raw_fd())?;
         let unpark = Arc::clone(&wake_fd);
@@ -143,19 +133,12 @@ impl Thread {
     }
 
     fn remote(&self) -> Remote {
-        Remote {
-            ready: Arc::clone(self.executor.ready()),
-        }
+        Remote { ready: Arc::clone(self.executor.ready()) }
     }
 
     pub(crate) fn shards(&self) -> Vec<ShardHandle> {
         let remotes = self.shared.remotes.get().map_or(&[][..], Vec::as_slice);
-        remotes
-            .iter()
-            .map(|remote| ShardHandle {
-                body: ShardBody::Os(remote.clone()),
-            })
-            .collect()
+        remotes.iter().map(|remote| ShardHandle { body: ShardBody::Os(remote.clone()) }).collect()
     }
 
     pub(crate) async fn blocking<T: Send + 'static>(
@@ -191,9 +174,7 @@ impl Thread {
     ) -> io::Result<T> {
         let out: Rc<RefCell<Option<T>>> = Rc::default();
         let slot = Rc::clone(&out);
-        let future = main(Host {
-            body: Body::Os(Rc::clone(&self)),
-        });
+        let future = main(Host { body: Body::Os(Rc::clone(&self)) });
         self.executor.spawn(async move {
             let value = future.await;
             *slot.borrow_mut() = Some(value);
@@ -246,11 +227,7 @@ impl Thread {
             let mut count = [0u8; 8];
             // SAFETY: the descriptor is open and the buffer valid for its length.
             super::check_len(unsafe {
-                libc::read(
-                    self.wake_fd.as_raw_fd(),
-                    count.as_mut_ptr().cast(),
-                    count.len(),
-                )
+                libc::read(self.wake_fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len())
             })
         });
     }
@@ -276,9 +253,7 @@ impl Remote {
             let thread = CURRENT.with_borrow(Clone::clone);
             // A thread that has stopped drops what still comes for it.
             if let Some(thread) = thread {
-                let host = Host {
-                    body: Body::Os(Rc::clone(&thread)),
-                };
+                let host = Host { body: Body::Os(Rc::clone(&thread)) };
                 thread.executor.spawn(work(host));
             }
         }));
@@ -296,10 +271,7 @@ impl Remote {
 /// Lets the program open as many files as the system allows: a viewer is one. Where that is
 /// refused, the old limit stays.
 fn raise_file_limit() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit is valid for the calls to fill in and to read.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
@@ -331,11 +303,7 @@ fn block_signals() -> io::Result<()> {
     let failed = unsafe {
         libc::pthread_sigmask(libc::SIG_BLOCK, &shutdown_signals(), std::ptr::null_mut())
     };
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(failed))
-    }
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
 fn signal_fd() -> io::Result<OwnedFd> {

@@ -19,10 +19,7 @@ impl RawAddress {
     pub(crate) fn empty() -> Self {
         // SAFETY: all zeroes is a valid sockaddr_storage (of no family).
         let storage = unsafe { std::mem::zeroed() };
-        RawAddress {
-            storage,
-            len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
-        }
+        RawAddress { storage, len: size_of::<libc::sockaddr_storage>() as libc::socklen_t }
     }
 
     pub(crate) fn new(address: SocketAddr) -> Self {
@@ -32,16 +29,12 @@ impl RawAddress {
                 let form = libc::sockaddr_in {
                     sin_family: libc::AF_INET as libc::sa_family_t,
                     sin_port: v4.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(*v4.ip()).to_be(),
-                    },
+                    sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
                     sin_zero: [0; 8],
                 };
                 // SAFETY: the storage is large enough and aligned for every address family.
                 unsafe {
-                    std::ptr::from_mut(&mut raw.storage)
-                        .cast::<libc::sockaddr_in>()
-                        .write(form)
+                    std::ptr::from_mut(&mut raw.storage).cast::<libc::sockaddr_in>().write(form)
                 };
                 raw.len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
             }
@@ -50,16 +43,12 @@ impl RawAddress {
                     sin6_family: libc::AF_INET6 as libc::sa_family_t,
                     sin6_port: v6.port().to_be(),
                     sin6_flowinfo: v6.flowinfo(),
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: v6.ip().octets(),
-                    },
+                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
                     sin6_scope_id: v6.scope_id(),
                 };
                 // SAFETY: the storage is large enough and aligned for every address family.
                 unsafe {
-                    std::ptr::from_mut(&mut raw.storage)
-                        .cast::<libc::sockaddr_in6>()
-                        .write(form)
+                    std::ptr::from_mut(&mut raw.storage).cast::<libc::sockaddr_in6>().write(form)
                 };
                 raw.len = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
             }
@@ -72,23 +61,15 @@ impl RawAddress {
         match i32::from(self.storage.ss_family) {
             libc::AF_INET => {
                 // SAFETY: the family says which form the storage holds.
-                let form = unsafe {
-                    std::ptr::from_ref(&self.storage)
-                        .cast::<libc::sockaddr_in>()
-                        .read()
-                };
+                let form =
+                    unsafe { std::ptr::from_ref(&self.storage).cast::<libc::sockaddr_in>().read() };
                 let ip = Ipv4Addr::from(u32::from_be(form.sin_addr.s_addr));
-                Some(SocketAddr::V4(SocketAddrV4::new(
-                    ip,
-                    u16::from_be(form.sin_port),
-                )))
+                Some(SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(form.sin_port))))
             }
             libc::AF_INET6 => {
                 // SAFETY: the family says which form the storage holds.
                 let form = unsafe {
-                    std::ptr::from_ref(&self.storage)
-                        .cast::<libc::sockaddr_in6>()
-                        .read()
+                    std::ptr::from_ref(&self.storage).cast::<libc::sockaddr_in6>().read()
                 };
                 let ip = Ipv6Addr::from(form.sin6_addr.s6_addr);
                 let port = u16::from_be(form.sin6_port);
@@ -109,11 +90,7 @@ impl RawAddress {
 /// A new non-blocking socket for the family of `address`. An IPv6 socket on the unspecified
 /// address takes IPv4 too.
 pub(crate) fn new_socket(address: SocketAddr, kind: libc::c_int) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    };
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: a plain call; its result is checked and owned at once.
     let fd = unsafe {
         let flags = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -137,28 +114,18 @@ pub(crate) fn local_address(fd: RawFd) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
     // SAFETY: the storage is valid for the length given.
     check(unsafe {
-        libc::getsockname(
-            fd,
-            std::ptr::from_mut(&mut raw.storage).cast(),
-            &mut raw.len,
-        )
+        libc::getsockname(fd, std::ptr::from_mut(&mut raw.storage).cast(), &mut raw.len)
     })?;
-    raw.get()
-        .ok_or_else(|| io::Error::other("an address of no known family"))
+    raw.get().ok_or_else(|| io::Error::other("an address of no known family"))
 }
 
 pub(crate) fn peer_address(fd: RawFd) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
     // SAFETY: the storage is valid for the length given.
     check(unsafe {
-        libc::getpeername(
-            fd,
-            std::ptr::from_mut(&mut raw.storage).cast(),
-            &mut raw.len,
-        )
+        libc::getpeername(fd, std::ptr::from_mut(&mut raw.storage).cast(), &mut raw.len)
     })?;
-    raw.get()
-        .ok_or_else(|| io::Error::other("an address of no known family"))
+    raw.get().ok_or_else(|| io::Error::other("an address of no known family"))
 }
 
 pub(crate) fn set_option(
@@ -195,9 +162,5 @@ pub(crate) fn socket_error(fd: RawFd) -> io::Result<()> {
             &mut len,
         )
     })?;
-    if error == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(error))
-    }
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }

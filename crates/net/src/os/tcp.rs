@@ -34,11 +34,7 @@ impl TcpListener {
         check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
         let address = socket::local_address(fd.as_raw_fd())?;
         let registration = thread.reactor.register(fd.as_raw_fd())?;
-        Ok(TcpListener {
-            registration,
-            fd,
-            address,
-        })
+        Ok(TcpListener { registration, fd, address })
     }
 
     pub(crate) async fn accept(&self) -> io::Result<(OwnedFd, SocketAddr)> {
@@ -55,9 +51,8 @@ impl TcpListener {
                         libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
                     ))?)
                 };
-                let peer = raw
-                    .get()
-                    .ok_or_else(|| io::Error::other("a peer of no known family"))?;
+                let peer =
+                    raw.get().ok_or_else(|| io::Error::other("a peer of no known family"))?;
                 Ok((stream, peer))
             })
         })
@@ -71,12 +66,7 @@ impl TcpListener {
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "TcpListener({}, descriptor {})",
-            self.address,
-            self.fd.as_raw_fd()
-        )
+        write!(f, "TcpListener({}, descriptor {})", self.address, self.fd.as_raw_fd())
     }
 }
 
@@ -110,24 +100,14 @@ impl TcpStream {
         poll_fn(|cx| registration.poll_writable(cx)).await;
         socket::socket_error(fd.as_raw_fd())?;
         let local = socket::local_address(fd.as_raw_fd())?;
-        Ok(TcpStream {
-            registration,
-            fd,
-            local,
-            peer: address,
-        })
+        Ok(TcpStream { registration, fd, local, peer: address })
     }
 
     pub(crate) fn attach(thread: &Rc<Thread>, fd: OwnedFd) -> io::Result<Self> {
         let local = socket::local_address(fd.as_raw_fd())?;
         let peer = socket::peer_address(fd.as_raw_fd())?;
         let registration = thread.reactor.register(fd.as_raw_fd())?;
-        Ok(TcpStream {
-            registration,
-            fd,
-            local,
-            peer,
-        })
+        Ok(TcpStream { registration, fd, local, peer })
     }
 
     pub(crate) fn set_options(&self, options: &TcpOptions) -> io::Result<()> {
@@ -179,16 +159,11 @@ impl TcpStream {
     }
 
     pub(crate) fn try_write(&self, slices: &[&[u8]]) -> io::Result<usize> {
-        let mut vectors = [libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        }; 8];
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 8];
         let mut total = 0;
         for (vector, slice) in vectors.iter_mut().zip(slices) {
-            *vector = libc::iovec {
-                iov_base: slice.as_ptr().cast_mut().cast(),
-                iov_len: slice.len(),
-            };
+            *vector =
+                libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
             total += slice.len();
         }
         let used = slices.len().min(vectors.len());
@@ -237,11 +212,7 @@ impl TcpStream {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the request (SIOCOUTQ) fills in one integer.
         let failed = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
-        if failed < 0 {
-            None
-        } else {
-            u64::try_from(bytes).ok()
-        }
+        if failed < 0 { None } else { u64::try_from(bytes).ok() }
     }
 
     pub(crate) fn shutdown(&self) {
@@ -262,10 +233,7 @@ fn set_options(fd: RawFd, options: &TcpOptions) -> io::Result<()> {
         let set =
             socket::set_option_bytes(fd, libc::IPPROTO_TCP, libc::TCP_CONGESTION, name.as_bytes());
         set.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("congestion control {name:?}: {error}"),
-            )
+            io::Error::new(error.kind(), format!("congestion control {name:?}: {error}"))
         })?;
     }
     Ok(())

@@ -57,16 +57,8 @@ impl UdpSocket {
         let _ = socket::set_option(raw_fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
         let address = socket::local_address(raw_fd)?;
         let offload = Arc::new(AtomicBool::new(true));
-        let shared = SharedUdp {
-            fd: Arc::new(fd),
-            address,
-            offload,
-        };
-        Ok(UdpSocket {
-            registration: OnceCell::new(),
-            shared,
-            thread: Rc::clone(thread),
-        })
+        let shared = SharedUdp { fd: Arc::new(fd), address, offload };
+        Ok(UdpSocket { registration: OnceCell::new(), shared, thread: Rc::clone(thread) })
     }
 
     pub(crate) fn attach(thread: &Rc<Thread>, shared: &SharedUdp) -> Self {
@@ -165,10 +157,8 @@ struct Control([u8; 128]);
 fn receive_now(fd: std::os::fd::RawFd, buffer: &mut DatagramBuffer) -> io::Result<()> {
     let mut raw = RawAddress::empty();
     let mut control = Control([0; 128]);
-    let mut vector = libc::iovec {
-        iov_base: buffer.bytes.as_mut_ptr().cast(),
-        iov_len: buffer.bytes.len(),
-    };
+    let mut vector =
+        libc::iovec { iov_base: buffer.bytes.as_mut_ptr().cast(), iov_len: buffer.bytes.len() };
     // SAFETY: all zeroes is a valid msghdr.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_name = std::ptr::from_mut(&mut raw.storage).cast();
@@ -182,9 +172,7 @@ fn receive_now(fd: std::os::fd::RawFd, buffer: &mut DatagramBuffer) -> io::Resul
     buffer.len = len;
     buffer.segment = len.max(1);
     buffer.at = monotonic_now();
-    buffer.from = raw
-        .get()
-        .ok_or_else(|| io::Error::other("a sender of no known family"))?;
+    buffer.from = raw.get().ok_or_else(|| io::Error::other("a sender of no known family"))?;
     // SAFETY: the kernel has filled in the control messages that these macros walk over.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&message);

@@ -58,11 +58,7 @@ impl Ready {
             .build(SENDS_MAX as u32)
             // Kernels before 6.1 do not know these two.
             .or_else(|_| IoUring::new(SENDS_MAX as u32))?;
-        Ok(Ready {
-            ring,
-            headers: Vec::new(),
-            results: Vec::new(),
-        })
+        Ok(Ready { ring, headers: Vec::new(), results: Vec::new() })
     }
 
     /// Sends the TCP messages `from..from + count` of a batch; pushes a result for each. Gives

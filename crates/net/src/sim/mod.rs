@@ -36,11 +36,7 @@ pub(crate) fn submit(storage: &mut BatchStorage) {
                 StreamBody::Sim(stream) => stream.try_write(&slices),
                 StreamBody::Os(_) => unreachable!("a simulated host has simulated sockets"),
             },
-            Target::Udp {
-                socket,
-                to,
-                segment_len,
-            } => {
+            Target::Udp { socket, to, segment_len } => {
                 // SAFETY: the batch keeps the socket borrowed until now.
                 let body = unsafe { &(*socket).body };
                 match body {

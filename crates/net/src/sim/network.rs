@@ -96,14 +96,7 @@ impl Network {
             pipe.observe(PASSAGES_MAX);
         }
         let watched = BTreeMap::new();
-        self.pipes.push(PipeState {
-            pipe,
-            from,
-            to,
-            due: None,
-            watched,
-            offered: 0,
-        });
+        self.pipes.push(PipeState { pipe, from, to, due: None, watched, offered: 0 });
         Ok(self.pipes.len() - 1)
     }
 
@@ -142,10 +135,7 @@ impl Network {
     }
 
     pub(crate) fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.nodes
-            .iter()
-            .position(|node| node.name == name)
-            .map(NodeId)
+        self.nodes.iter().position(|node| node.name == name).map(NodeId)
     }
 
     /// When something happens next.
@@ -278,15 +268,7 @@ impl Network {
         to: SocketAddr,
         segment: Segment,
     ) {
-        self.transmit(
-            now,
-            node,
-            Packet {
-                from,
-                to,
-                body: Body::Tcp(segment),
-            },
-        );
+        self.transmit(now, node, Packet { from, to, body: Body::Tcp(segment) });
     }
 
     /// A port of a node that `taken` does not know.
@@ -302,18 +284,13 @@ impl Network {
     }
 
     fn node_at(&self, address: SocketAddr) -> Option<NodeId> {
-        (0..self.nodes.len())
-            .map(NodeId)
-            .find(|node| node.address() == address.ip())
+        (0..self.nodes.len()).map(NodeId).find(|node| node.address() == address.ip())
     }
 
     fn route(&mut self, from: NodeId, to: NodeId) -> Option<usize> {
         if self.routes.is_none() {
-            self.routes = Some(
-                (0..self.nodes.len())
-                    .map(|n| self.routes_from(NodeId(n)))
-                    .collect(),
-            );
+            self.routes =
+                Some((0..self.nodes.len()).map(|n| self.routes_from(NodeId(n))).collect());
         }
         self.routes.as_ref()?.get(from.0)?.get(to.0).copied()?
     }

@@ -69,11 +69,7 @@ impl Network {
             self.tcp_pump(now, id);
             return;
         }
-        let room = self
-            .tcp
-            .listeners
-            .get(&to)
-            .is_some_and(|l| l.waiting.len() < BACKLOG_MAX);
+        let room = self.tcp.listeners.get(&to).is_some_and(|l| l.waiting.len() < BACKLOG_MAX);
         if room && segment.flags.syn && !segment.flags.ack {
             let seed = self.tcp_seed();
             let connection = Connection::accept(now, seed, Settings::default(), &segment);
@@ -108,10 +104,9 @@ impl Network {
                 }
             }
         }
-        if let Some(entry) = self.tcp.connections.get_mut(&id) {
-            if entry.released && entry.connection.is_closed() {
-                self.tcp_remove(id);
-            }
+        let connection = self.tcp.connections.get(&id);
+        if connection.is_some_and(|entry| entry.released && entry.connection.is_closed()) {
+            self.tcp_remove(id);
         }
     }
 
@@ -188,21 +183,13 @@ impl Network {
     }
 
     fn tcp_seed(&self) -> u64 {
-        hash([
-            self.seed,
-            u64::from_le_bytes(*b"tcp\0\0\0\0\0"),
-            self.tcp.next_id,
-        ])
+        hash([self.seed, u64::from_le_bytes(*b"tcp\0\0\0\0\0"), self.tcp.next_id])
     }
 
     fn tcp_port_taken(&self, node: NodeId, port: u16) -> bool {
         let local = SocketAddr::new(node.address(), port);
         self.tcp.listeners.contains_key(&local)
-            || self
-                .tcp
-                .by_address
-                .keys()
-                .any(|(address, _)| *address == local)
+            || self.tcp.by_address.keys().any(|(address, _)| *address == local)
     }
 }
 
@@ -254,25 +241,15 @@ impl TcpListener {
         let mut local = local_address(node, address)?;
         let mut network = node.world.network.borrow_mut();
         if local.port() == 0 {
-            let port = network.free_port(node.id, |network, port| {
-                network.tcp_port_taken(node.id, port)
-            });
+            let port =
+                network.free_port(node.id, |network, port| network.tcp_port_taken(node.id, port));
             local.set_port(port);
         }
         if network.tcp.listeners.contains_key(&local) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        network.tcp.listeners.insert(
-            local,
-            Listener {
-                waiting: VecDeque::new(),
-                waker: None,
-            },
-        );
-        Ok(TcpListener {
-            world: Rc::clone(&node.world),
-            local,
-        })
+        network.tcp.listeners.insert(local, Listener { waiting: VecDeque::new(), waker: None });
+        Ok(TcpListener { world: Rc::clone(&node.world), local })
     }
 
     pub(crate) fn local_address(&self) -> SocketAddr {
@@ -329,9 +306,8 @@ impl TcpStream {
         let stream = {
             let now = node.now();
             let mut network = node.world.network.borrow_mut();
-            let port = network.free_port(node.id, |network, port| {
-                network.tcp_port_taken(node.id, port)
-            });
+            let port =
+                network.free_port(node.id, |network, port| network.tcp_port_taken(node.id, port));
             let local = SocketAddr::new(node.address(), port);
             let mut remote = remote;
             if remote.ip().is_loopback() {
@@ -340,12 +316,7 @@ impl TcpStream {
             let connection = Connection::connect(now, network.tcp_seed(), Settings::default());
             let id = network.tcp_add(node.id, local, remote, connection);
             network.tcp_pump(now, id);
-            TcpStream {
-                world: Rc::clone(&node.world),
-                id,
-                local,
-                remote,
-            }
+            TcpStream { world: Rc::clone(&node.world), id, local, remote }
         };
         poll_fn(|cx| stream.poll_connected(cx)).await?;
         Ok(stream)
@@ -359,12 +330,7 @@ impl TcpStream {
             .get(&detached.id)
             .map(|entry| (entry.local, entry.remote))
             .expect("a connection stays until its handle is dropped");
-        TcpStream {
-            world: Rc::clone(&node.world),
-            id: detached.id,
-            local,
-            remote,
-        }
+        TcpStream { world: Rc::clone(&node.world), id: detached.id, local, remote }
     }
 
     fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -488,10 +454,7 @@ impl TcpStream {
     }
 
     fn pump(&self) {
-        self.world
-            .network
-            .borrow_mut()
-            .tcp_pump(self.world.now(), self.id);
+        self.world.network.borrow_mut().tcp_pump(self.world.now(), self.id);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {

@@ -97,40 +97,20 @@ impl UdpSocket {
         };
         let queue_max = options
             .receive_buffer_bytes
-            .map_or(RECEIVE_QUEUE_DATAGRAMS, |bytes| {
-                2 * bytes as usize / DATAGRAM_COST_BYTES
-            })
+            .map_or(RECEIVE_QUEUE_DATAGRAMS, |bytes| 2 * bytes as usize / DATAGRAM_COST_BYTES)
             .max(1);
-        let empty = Port {
-            queue: VecDeque::new(),
-            queue_max,
-            waker: None,
-            handles: 1,
-        };
+        let empty = Port { queue: VecDeque::new(), queue_max, waker: None, handles: 1 };
         network.node(node.id).udp.bound.insert(port, empty);
         let local = SocketAddr::new(node.address(), port);
-        Ok(UdpSocket {
-            world: Rc::clone(&node.world),
-            node: node.id,
-            local,
-        })
+        Ok(UdpSocket { world: Rc::clone(&node.world), node: node.id, local })
     }
 
     pub(crate) fn attach(node: &Node, shared: &SharedUdp) -> Self {
         let mut network = node.world.network.borrow_mut();
-        if let Some(port) = network
-            .node(node.id)
-            .udp
-            .bound
-            .get_mut(&shared.local.port())
-        {
+        if let Some(port) = network.node(node.id).udp.bound.get_mut(&shared.local.port()) {
             port.handles += 1;
         }
-        UdpSocket {
-            world: Rc::clone(&node.world),
-            node: node.id,
-            local: shared.local,
-        }
+        UdpSocket { world: Rc::clone(&node.world), node: node.id, local: shared.local }
     }
 
     pub(crate) fn share(&self) -> SharedUdp {
@@ -144,12 +124,7 @@ impl UdpSocket {
     pub(crate) async fn receive(&self, buffer: &mut DatagramBuffer) -> io::Result<()> {
         poll_fn(|cx| {
             let mut network = self.world.network.borrow_mut();
-            let Some(port) = network
-                .node(self.node)
-                .udp
-                .bound
-                .get_mut(&self.local.port())
-            else {
+            let Some(port) = network.node(self.node).udp.bound.get_mut(&self.local.port()) else {
                 return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
             };
             let Some(arrived) = port.queue.pop_front() else {
@@ -194,11 +169,7 @@ impl UdpSocket {
             network.transmit(
                 now,
                 self.node,
-                Packet {
-                    from: self.local,
-                    to,
-                    body: Body::Udp(data),
-                },
+                Packet { from: self.local, to, body: Body::Udp(data) },
             );
             if train.is_empty() {
                 return Ok(total);
@@ -212,12 +183,7 @@ const DATAGRAM_BYTES_MAX: usize = 65_507;
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.world
-            .network
-            .borrow_mut()
-            .node(self.node)
-            .udp
-            .release(self.local.port());
+        self.world.network.borrow_mut().node(self.node).udp.release(self.local.port());
     }
 }
 

@@ -76,12 +76,7 @@ impl World {
     /// Adds a host, known to the others by its name. The first has the address 10.0.0.1.
     pub fn host(&self, name: &str) -> Host {
         let id = self.state.network.borrow_mut().add_node(name);
-        Host {
-            body: Body::Sim(Node {
-                world: Rc::clone(&self.state),
-                id,
-            }),
-        }
+        Host { body: Body::Sim(Node { world: Rc::clone(&self.state), id }) }
     }
 
     /// Joins two hosts of this world by a link: `up` is asked of packets from `a` to `b`, `down`
@@ -101,11 +96,7 @@ impl World {
         let (a, b) = (node(a).id, node(b).id);
         let up = network.add_pipe(a, b, Direction::Up, up)?;
         let down = network.add_pipe(b, a, Direction::Down, down)?;
-        Ok(Link {
-            world: Rc::clone(&self.state),
-            up,
-            down,
-        })
+        Ok(Link { world: Rc::clone(&self.state), up, down })
     }
 
     /// Runs the world until `future` is done and gives what it gives; `None` if it waits for
@@ -137,12 +128,7 @@ impl World {
 
     /// Datagrams that a host's full receive queues have dropped so far.
     pub fn datagrams_dropped(&self, host: &Host) -> u64 {
-        self.state
-            .network
-            .borrow_mut()
-            .node(node(host).id)
-            .udp
-            .dropped()
+        self.state.network.borrow_mut().node(node(host).id).udp.dropped()
     }
 
     /// Calls `watch` with every packet at the end of its way over a link, or at its loss.
@@ -192,18 +178,12 @@ impl Link {
     /// When the settings cannot be met; nothing has changed then.
     pub fn set(&self, direction: Direction, settings: Settings) -> Result<(), weir_link::Error> {
         let now = self.world.now();
-        self.world
-            .network
-            .borrow_mut()
-            .set_pipe(now, self.pipe(direction), settings)
+        self.world.network.borrow_mut().set_pipe(now, self.pipe(direction), settings)
     }
 
     /// What has happened to packets in one direction.
     pub fn counters(&self, direction: Direction) -> Counters {
-        self.world
-            .network
-            .borrow()
-            .pipe_counters(self.pipe(direction))
+        self.world.network.borrow().pipe_counters(self.pipe(direction))
     }
 
     fn pipe(&self, direction: Direction) -> usize {
@@ -239,9 +219,7 @@ impl NodeId {
     /// Host `n` has the address 10.0.0.0 + n + 1.
     pub(crate) fn address(self) -> IpAddr {
         let number = u32::try_from(self.0 + 1).expect("a world has far fewer hosts than 2^24");
-        IpAddr::V4(Ipv4Addr::from_bits(
-            Ipv4Addr::new(10, 0, 0, 0).to_bits() + number,
-        ))
+        IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + number))
     }
 }
 
@@ -292,10 +270,7 @@ impl Node {
     pub(crate) fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         match self.world.network.borrow().node_named(name) {
             Some(id) => Ok(vec![id.address()]),
-            None => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "no host of this name",
-            )),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "no host of this name")),
         }
     }
 

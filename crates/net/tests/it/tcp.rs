@@ -11,15 +11,8 @@ use crate::worlds::{Pair, in_both};
 /// The two ends of one connection: the server's, then the client's.
 async fn connected(pair: &Pair) -> (TcpStream, TcpStream) {
     let listener = pair.server.tcp_listen(pair.any_port()).unwrap();
-    let options = TcpOptions {
-        no_delay: true,
-        ..TcpOptions::default()
-    };
-    let client = pair
-        .client
-        .tcp_connect(listener.local_address(), &options)
-        .await
-        .unwrap();
+    let options = TcpOptions { no_delay: true, ..TcpOptions::default() };
+    let client = pair.client.tcp_connect(listener.local_address(), &options).await.unwrap();
     let (detached, peer) = listener.accept().await.unwrap();
     assert_eq!(peer, client.local_address());
     (pair.server.attach_tcp(detached).unwrap(), client)
@@ -49,10 +42,7 @@ fn nobody_listening_is_a_refusal() {
         let listener = pair.server.tcp_listen(pair.any_port()).unwrap();
         let address = listener.local_address();
         drop(listener);
-        let refused = pair
-            .client
-            .tcp_connect(address, &TcpOptions::default())
-            .await;
+        let refused = pair.client.tcp_connect(address, &TcpOptions::default()).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     });
 }
@@ -84,9 +74,7 @@ fn a_full_socket_blocks_and_rings_when_it_has_room() {
             client.read(&mut got).await.unwrap();
         }
         let mut keys = Vec::new();
-        timeout(&pair.server, Duration::from_secs(5), bell.rung(&mut keys))
-            .await
-            .unwrap();
+        timeout(&pair.server, Duration::from_secs(5), bell.rung(&mut keys)).await.unwrap();
         assert_eq!(keys, [5]);
         assert_eq!(server.try_write(b"more").unwrap(), 4);
     });
@@ -96,10 +84,8 @@ fn a_full_socket_blocks_and_rings_when_it_has_room() {
 fn what_waits_unsent_is_bounded_by_the_low_water_mark() {
     in_both(|pair| async move {
         let (server, client) = connected(&pair).await;
-        let low_water = TcpOptions {
-            not_sent_low_water_bytes: Some(131_072),
-            ..TcpOptions::default()
-        };
+        let low_water =
+            TcpOptions { not_sent_low_water_bytes: Some(131_072), ..TcpOptions::default() };
         server.set_options(&low_water).unwrap();
         let chunk = vec![3u8; 65_536];
         while server.try_write(&chunk).is_ok() {

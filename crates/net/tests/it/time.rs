@@ -31,10 +31,7 @@ fn the_first_of_two_wins_when_both_are_ready() {
         let both = select(async { 1 }, async { 2 }).await;
         assert_eq!(both, Either::First(1));
         let never = std::future::pending::<()>();
-        assert_eq!(
-            timeout(&pair.server, Duration::from_millis(1), never).await,
-            None
-        );
+        assert_eq!(timeout(&pair.server, Duration::from_millis(1), never).await, None);
     });
 }
 

@@ -14,22 +14,14 @@ where
 {
     let settings = os::Settings { shards: Some(1) };
     os::run(&settings, |host| {
-        scenario(Pair {
-            server: host.clone(),
-            client: host,
-            ip: Ipv4Addr::LOCALHOST.into(),
-        })
+        scenario(Pair { server: host.clone(), client: host, ip: Ipv4Addr::LOCALHOST.into() })
     })
     .unwrap();
     let world = World::new(1);
     let (server, client) = (world.host("server"), world.host("client"));
-    world
-        .join(&client, &server, Default::default(), Default::default())
-        .unwrap();
+    world.join(&client, &server, Default::default(), Default::default()).unwrap();
     let ip = server.addresses()[0];
-    world
-        .run(scenario(Pair { server, client, ip }))
-        .expect("the scenario comes to its end");
+    world.run(scenario(Pair { server, client, ip })).expect("the scenario comes to its end");
 }
 
 /// Two hosts that reach each other.

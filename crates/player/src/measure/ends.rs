@@ -40,16 +40,12 @@ impl Ends {
 
     /// Whether the packet with this number is known not to be the first that was sent.
     pub(super) fn is_behind_start(&self, extended: u64) -> bool {
-        self.first_seq
-            .is_some_and(|seq| extended > seq.extend_near(extended))
+        self.first_seq.is_some_and(|seq| extended > seq.extend_near(extended))
     }
 
     /// Notes a sender report. `highest` is the highest number that has come.
     pub(super) fn sender_report(&mut self, packet_count: u32, highest: Option<u64>, bye: bool) {
-        let said = Said {
-            packet_count,
-            highest,
-        };
+        let said = Said { packet_count, highest };
         self.first.get_or_insert(said);
         self.reports += 1;
         if bye {
@@ -62,10 +58,7 @@ impl Ends {
         let Some((first, highest)) = received else {
             // Nothing came: everything that was sent is before the first.
             let sent = self.last.filter(|_| self.first_seq.is_some());
-            return Lost {
-                head: sent.map(|said| said.packet_count.into()),
-                tail: None,
-            };
+            return Lost { head: sent.map(|said| said.packet_count.into()), tail: None };
         };
         match self.first_seq {
             Some(seq) => self.lost_from(seq.extend_near(first), first, highest),
@@ -79,38 +72,23 @@ impl Ends {
         // How many packets the sender had counted before this viewer's first one.
         let counted_before = self.first.map(|said| {
             let more = i64::from(said.packet_count) - sent_by(said.highest);
-            if more.abs() <= ON_THE_WAY_MAX {
-                0
-            } else {
-                more
-            }
+            if more.abs() <= ON_THE_WAY_MAX { 0 } else { more }
         });
         // With the good-bye as the only report nothing tells a great loss from a shared count.
         let only_one = self.reports == 1 && counted_before != Some(0);
-        let tail = self
-            .last
-            .zip(counted_before)
-            .filter(|_| !only_one)
-            .map(|(said, before)| {
-                let sent = i64::from(said.packet_count) - before;
-                not_negative(sent - sent_by(Some(highest)))
-            });
-        Lost {
-            head: u64::try_from(difference(first, start)).ok(),
-            tail,
-        }
+        let tail = self.last.zip(counted_before).filter(|_| !only_one).map(|(said, before)| {
+            let sent = i64::from(said.packet_count) - before;
+            not_negative(sent - sent_by(Some(highest)))
+        });
+        Lost { head: u64::try_from(difference(first, start)).ok(), tail }
     }
 
     /// Only sender reports tell.
     fn lost_by_counts(&self, first: u64, highest: u64) -> Lost {
-        let at_first = self
-            .first
-            .and_then(|said| Some((said.packet_count, said.highest?)));
+        let at_first = self.first.and_then(|said| Some((said.packet_count, said.highest?)));
         let head = at_first.map(|(count, at)| i64::from(count) - difference(at, first) - 1);
         // More is a shared stream's count: what was sent before is no loss of this viewer's.
-        let head = head
-            .filter(|lost| *lost <= ON_THE_WAY_MAX)
-            .map(not_negative);
+        let head = head.filter(|lost| *lost <= ON_THE_WAY_MAX).map(not_negative);
         let tail = self.last.zip(at_first).and_then(|(said, (count, at))| {
             let since = said.packet_count.wrapping_sub(count);
             let is_later = said.highest.is_some_and(|last| last > at);
@@ -146,26 +124,14 @@ mod tests {
         ends.sender_report(0, None, false);
         ends.sender_report(500, Some(FIRST + 400), true);
         let lost = ends.lost(Some((FIRST, FIRST + 400)));
-        assert_eq!(
-            lost,
-            Lost {
-                head: Some(2),
-                tail: Some(97)
-            }
-        );
+        assert_eq!(lost, Lost { head: Some(2), tail: Some(97) });
     }
 
     #[test]
     fn without_a_good_bye_the_tail_is_not_known() {
         let mut ends = from_start(100);
         ends.sender_report(0, None, false);
-        assert_eq!(
-            ends.lost(Some((FIRST, FIRST))),
-            Lost {
-                head: Some(0),
-                tail: None
-            }
-        );
+        assert_eq!(ends.lost(Some((FIRST, FIRST))), Lost { head: Some(0), tail: None });
     }
 
     #[test]
@@ -174,13 +140,7 @@ mod tests {
         ends.sender_report(10_000, Some(FIRST + 9), false);
         ends.sender_report(10_090, Some(FIRST + 96), true);
         let lost = ends.lost(Some((FIRST, FIRST + 96)));
-        assert_eq!(
-            lost,
-            Lost {
-                head: Some(0),
-                tail: Some(3)
-            }
-        );
+        assert_eq!(lost, Lost { head: Some(0), tail: Some(3) });
     }
 
     #[test]
@@ -196,26 +156,14 @@ mod tests {
         ends.sender_report(12, Some(FIRST + 9), false);
         ends.sender_report(102, Some(FIRST + 98), true);
         let lost = ends.lost(Some((FIRST, FIRST + 98)));
-        assert_eq!(
-            lost,
-            Lost {
-                head: Some(2),
-                tail: Some(1)
-            }
-        );
+        assert_eq!(lost, Lost { head: Some(2), tail: Some(1) });
     }
 
     #[test]
     fn when_nothing_came_all_that_was_sent_is_lost_at_the_head() {
         let mut ends = from_start(100);
         ends.sender_report(7, None, true);
-        assert_eq!(
-            ends.lost(None),
-            Lost {
-                head: Some(7),
-                tail: None
-            }
-        );
+        assert_eq!(ends.lost(None), Lost { head: Some(7), tail: None });
     }
 
     #[test]

@@ -119,21 +119,12 @@ impl Measure {
         let at = happened.at;
         match &happened.event {
             Event::Described { tracks } => self.described(at, tracks),
-            Event::Playing {
-                lower,
-                from,
-                to,
-                tracks,
-            } => {
+            Event::Playing { lower, from, to, tracks } => {
                 self.udp = *lower == Lower::Udp;
                 self.playing(at, *from, *to, tracks);
             }
             Event::Paused { position } => self.paused(at, *position),
-            Event::Rtp {
-                track,
-                data,
-                ip_bytes,
-            } => self.rtp(now, at, *track, data, *ip_bytes),
+            Event::Rtp { track, data, ip_bytes } => self.rtp(now, at, *track, data, *ip_bytes),
             Event::Rtcp { track, data } => self.rtcp(at, *track, data),
             Event::FallingBack { why } => {
                 (self.begun, self.playing) = (None, None);
@@ -199,10 +190,7 @@ impl Measure {
 
     /// The report block about a track, for a receiver report at `now`.
     pub fn report_block(&mut self, now: Instant, track: u8) -> Option<ReportBlock> {
-        self.tracks
-            .iter_mut()
-            .find(|other| other.number == track)?
-            .report_block(now)
+        self.tracks.iter_mut().find(|other| other.number == track)?.report_block(now)
     }
 
     /// Whether every track has said good-bye.
@@ -242,11 +230,7 @@ impl Measure {
         let main = main.or(self.tracks.first());
         let counts = self.tracks.iter().map(|track| track.counts());
         let (lost, expected, bytes) = counts.fold((0, 0, 0), |(lost, expected, bytes), counts| {
-            (
-                lost + counts.lost,
-                expected + counts.expected,
-                bytes + counts.bytes,
-            )
+            (lost + counts.lost, expected + counts.expected, bytes + counts.bytes)
         });
         Progress {
             played: self.begun.map_or(Duration::ZERO, |begun| now.since(begun)),
@@ -286,36 +270,18 @@ impl Measure {
             for (what, count) in track.dropped() {
                 let what = format!("track {}: {what}", track.number);
                 if count > 0 {
-                    self.records.emit(
-                        now,
-                        event::Dropped {
-                            what: what.into(),
-                            count,
-                        },
-                    );
+                    self.records.emit(now, event::Dropped { what: what.into(), count });
                 }
             }
             self.records.emit(now, track.total());
         }
-        self.records.emit(
-            now,
-            event::Ended {
-                reason,
-                text: text.map(Into::into),
-            },
-        );
+        self.records.emit(now, event::Ended { reason, text: text.map(Into::into) });
     }
 
     /// Writes down what a queue dropped, if it dropped anything.
     pub fn note_dropped(&self, now: Instant, what: &str, count: u64) {
         if count > 0 {
-            self.records.emit(
-                now,
-                event::Dropped {
-                    what: what.into(),
-                    count,
-                },
-            );
+            self.records.emit(now, event::Dropped { what: what.into(), count });
         }
     }
 
@@ -331,11 +297,7 @@ impl Measure {
                 let (after_ns, peer) = (self.since_start(at), Some(peer.to_string().into()));
                 self.records.emit(at, event::Connected { after_ns, peer });
             }
-            Event::Response {
-                method,
-                status,
-                round_trip,
-            } => {
+            Event::Response { method, status, round_trip } => {
                 let response = event::Response {
                     method: method.as_str().into(),
                     status: *status,
@@ -387,16 +349,9 @@ impl Measure {
         let set_up = |track: &Track| starts.iter().any(|start| start.track == track.number);
         self.tracks.retain(set_up);
         let udp = self.udp;
-        let span = Span {
-            at,
-            from: from.map(MediaTime::from),
-            to: to.map(MediaTime::from),
-        };
+        let span = Span { at, from: from.map(MediaTime::from), to: to.map(MediaTime::from) };
         for start in starts {
-            let found = self
-                .tracks
-                .iter_mut()
-                .find(|track| track.number == start.track);
+            let found = self.tracks.iter_mut().find(|track| track.number == start.track);
             if let Some(track) = found {
                 track.starts(udp, start, span.from);
             }
@@ -413,25 +368,13 @@ impl Measure {
             rtp_timestamp: start.rtp_timestamp,
         });
         let (from_ns, to_ns) = (from.map(nanos), to.map(nanos));
-        self.records.emit(
-            at,
-            event::Playing {
-                from_ns,
-                to_ns,
-                tracks: tracks.collect(),
-            },
-        );
+        self.records.emit(at, event::Playing { from_ns, to_ns, tracks: tracks.collect() });
     }
 
     fn paused(&mut self, at: Instant, position: Option<Duration>) {
         self.paused = true;
         self.tracks.iter_mut().for_each(Track::pause);
-        self.records.emit(
-            at,
-            event::Paused {
-                position_ns: position.map(nanos),
-            },
-        );
+        self.records.emit(at, event::Paused { position_ns: position.map(nanos) });
     }
 
     /// Whether the stream stands still as was asked.
@@ -465,9 +408,7 @@ impl Measure {
         };
         let found = self.tracks.iter_mut().find(|track| track.number == number);
         let Some(track) = found else { return };
-        let says_bye = packets
-            .iter()
-            .any(|packet| matches!(packet, Packet::Goodbye(_)));
+        let says_bye = packets.iter().any(|packet| matches!(packet, Packet::Goodbye(_)));
         for packet in packets {
             match packet {
                 Packet::SenderReport(report) => {
@@ -487,14 +428,7 @@ impl Measure {
                     let reason = goodbye.reason.map(Into::into);
                     for ssrc in goodbye.sources.iter().map(|source| source.0) {
                         let reason = reason.clone();
-                        self.records.emit(
-                            at,
-                            event::Bye {
-                                track: number,
-                                ssrc,
-                                reason,
-                            },
-                        );
+                        self.records.emit(at, event::Bye { track: number, ssrc, reason });
                     }
                 }
                 _ => {}
@@ -510,10 +444,7 @@ impl Measure {
         let started = self.started.unwrap_or(now);
         while let Some(unit) = track.release(now, started, &self.records) {
             if self.keeps_frames && self.frames.len() < FRAMES_MAX {
-                self.frames.push_back(Taken {
-                    track: track.number,
-                    unit,
-                });
+                self.frames.push_back(Taken { track: track.number, unit });
             } else if self.keeps_frames {
                 track.frames_not_kept += 1;
             }

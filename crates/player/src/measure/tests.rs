@@ -37,15 +37,8 @@ impl Bench {
     fn before_play() -> Self {
         let (sink, drain) = queue(Level::Packet, 10_000);
         let now = Instant::from_millis(1_000);
-        let mut bench = Bench {
-            measure: Measure::new(sink, false),
-            drain,
-            now,
-        };
-        bench.event(Event::Connecting {
-            url: "rtsp://h/sound".to_owned(),
-            lower: Lower::Udp,
-        });
+        let mut bench = Bench { measure: Measure::new(sink, false), drain, now };
+        bench.event(Event::Connecting { url: "rtsp://h/sound".to_owned(), lower: Lower::Udp });
         let parameters = "mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1190";
         let depacketiser = Depacketiser::from_sdp("mpeg4-generic", 48_000, Some(2), parameters);
         let track = TrackDescription {
@@ -57,19 +50,12 @@ impl Bench {
             control: String::new(),
             depacketiser: depacketiser.map_err(|error| error.to_string()),
         };
-        bench.event(Event::Described {
-            tracks: vec![track],
-        });
+        bench.event(Event::Described { tracks: vec![track] });
         bench
     }
 
     fn play(&mut self, first_seq: Option<u16>) {
-        let start = TrackStart {
-            track: 3,
-            ssrc: None,
-            first_seq,
-            rtp_timestamp: Some(0),
-        };
+        let start = TrackStart { track: 3, ssrc: None, first_seq, rtp_timestamp: Some(0) };
         self.event(Event::Playing {
             lower: Lower::Udp,
             from: Some(Duration::ZERO),
@@ -79,10 +65,7 @@ impl Bench {
     }
 
     fn event(&mut self, event: Event) {
-        let happened = Happened {
-            at: self.now,
-            event,
-        };
+        let happened = Happened { at: self.now, event };
         self.measure.handle(self.now, &happened);
         self.measure.tick(self.now);
     }
@@ -110,11 +93,7 @@ impl Bench {
         header.write(&mut head);
         let data = Bytes::from([&head[..], &[0, 16, 0, 4 << 3, 1, 2, 3, 4]].concat());
         let ip_bytes = u32::try_from(IP_BYTES).ok();
-        self.event(Event::Rtp {
-            track: 3,
-            data,
-            ip_bytes,
-        });
+        self.event(Event::Rtp { track: 3, data, ip_bytes });
     }
 
     fn report(&mut self, packet_count: u32, bye: bool) {
@@ -130,17 +109,11 @@ impl Bench {
             Packet::SourceDescription(SourceDescription::cname(SSRC, "test")),
         ];
         if bye {
-            packets.push(Packet::Goodbye(Goodbye {
-                sources: vec![SSRC],
-                reason: None,
-            }));
+            packets.push(Packet::Goodbye(Goodbye { sources: vec![SSRC], reason: None }));
         }
         let mut data = BytesMut::new();
         rtcp::compound(&packets, &mut data).unwrap();
-        self.event(Event::Rtcp {
-            track: 3,
-            data: data.freeze(),
-        });
+        self.event(Event::Rtcp { track: 3, data: data.freeze() });
     }
 
     /// Ends, and gives the total and all records.
@@ -172,18 +145,15 @@ fn seconds(events: &[Record]) -> (u64, u64, i64, u64, u64) {
         Record::TrackSecond(second) => Some((**second).clone()),
         _ => None,
     };
-    events
-        .iter()
-        .filter_map(second)
-        .fold((0, 0, 0, 0, 0), |sums, second| {
-            (
-                sums.0 + second.expected,
-                sums.1 + second.packets,
-                sums.2 + second.lost,
-                sums.3 + second.duplicates,
-                sums.4 + second.frames,
-            )
-        })
+    events.iter().filter_map(second).fold((0, 0, 0, 0, 0), |sums, second| {
+        (
+            sums.0 + second.expected,
+            sums.1 + second.packets,
+            sums.2 + second.lost,
+            sums.3 + second.duplicates,
+            sums.4 + second.frames,
+        )
+    })
 }
 
 #[test]
@@ -192,14 +162,8 @@ fn what_comes_whole_is_counted_over_the_wrap_of_the_numbers() {
     (0..100).for_each(|place| bench.packet(place));
     let (total, events) = bench.finish();
     assert_eq!((total.packets, total.expected, total.lost), (100, 100, 0));
-    assert_eq!(
-        (total.frames, total.key_frames, total.frames_discarded),
-        (100, 100, 0)
-    );
-    assert_eq!(
-        (total.bytes, total.ip_bytes),
-        (100 * PAYLOAD_BYTES, Some(100 * IP_BYTES))
-    );
+    assert_eq!((total.frames, total.key_frames, total.frames_discarded), (100, 100, 0));
+    assert_eq!((total.bytes, total.ip_bytes), (100 * PAYLOAD_BYTES, Some(100 * IP_BYTES)));
     assert_eq!((total.head_lost, total.tail_lost), (Some(0), None));
     assert_eq!(total.jitter_ns, Some(0));
     assert_eq!(total.receiving_ns, Some(99 * 20_000_000));
@@ -211,9 +175,7 @@ fn what_comes_whole_is_counted_over_the_wrap_of_the_numbers() {
 #[test]
 fn lost_packets_are_a_gap_once_they_are_given_up() {
     let mut bench = Bench::new();
-    [0, 1, 2, 6, 7]
-        .into_iter()
-        .for_each(|place| bench.packet(place));
+    [0, 1, 2, 6, 7].into_iter().for_each(|place| bench.packet(place));
     bench.pass(50);
     let (total, events) = bench.finish();
     assert_eq!((total.packets, total.expected, total.lost), (5, 8, 3));
@@ -224,18 +186,12 @@ fn lost_packets_are_a_gap_once_they_are_given_up() {
 #[test]
 fn packets_out_of_order_and_twice_are_no_loss() {
     let mut bench = Bench::new();
-    [0, 2, 1, 3, 3, 4]
-        .into_iter()
-        .for_each(|place| bench.packet(place));
+    [0, 2, 1, 3, 3, 4].into_iter().for_each(|place| bench.packet(place));
     let (total, events) = bench.finish();
     assert_eq!((total.packets, total.expected, total.lost), (5, 5, 0));
     assert_eq!((total.reordered, total.duplicates), (1, 1));
     assert_eq!((total.frames, gaps(&events).len()), (5, 0));
-    assert_eq!(
-        total.bytes,
-        5 * PAYLOAD_BYTES,
-        "a duplicate's bytes count once"
-    );
+    assert_eq!(total.bytes, 5 * PAYLOAD_BYTES, "a duplicate's bytes count once");
     assert_eq!(total.ip_bytes, Some(6 * IP_BYTES), "and travelled twice");
     assert_eq!(seconds(&events).3, 1);
 }
@@ -266,10 +222,7 @@ fn head_and_tail_are_told_by_rtp_info_and_the_last_report() {
     bench.report(9, true);
     assert!(bench.measure.all_said_bye());
     let (total, events) = bench.finish();
-    assert_eq!(
-        (total.head_lost, total.lost, total.tail_lost),
-        (Some(2), 0, Some(4))
-    );
+    assert_eq!((total.head_lost, total.lost, total.tail_lost), (Some(2), 0, Some(4)));
     let names: Vec<_> = events.iter().map(Record::name).collect();
     assert!(names.contains(&"sender_report") && names.contains(&"bye"));
 }
@@ -281,11 +234,7 @@ fn without_rtp_info_and_reports_the_ends_are_absent() {
     bench.packet(5);
     let (total, _) = bench.finish();
     assert_eq!((total.head_lost, total.tail_lost), (None, None));
-    assert_eq!(
-        (total.receiving_ns, total.jitter_ns),
-        (None, None),
-        "one packet has no distance"
-    );
+    assert_eq!((total.receiving_ns, total.jitter_ns), (None, None), "one packet has no distance");
 }
 
 #[test]
@@ -313,19 +262,12 @@ fn another_source_is_kept_out_until_the_first_one_is_silent() {
     (1_001..1_004).for_each(|place| bench.packet_of(Ssrc(10), 97, place));
     let (total, events) = bench.finish();
     assert_eq!((total.packets, total.lost, total.frames), (6, 0, 6));
-    assert_eq!(
-        (total.head_lost, total.tail_lost),
-        (None, None),
-        "two numberings have no ends"
-    );
+    assert_eq!((total.head_lost, total.tail_lost), (None, None), "two numberings have no ends");
     let dropped = events.iter().find_map(|event| match event {
         Record::Dropped(dropped) => Some((dropped.what.to_string(), dropped.count)),
         _ => None,
     });
-    assert_eq!(
-        dropped,
-        Some(("track 3: RTP packets of another source".to_owned(), 1))
-    );
+    assert_eq!(dropped, Some(("track 3: RTP packets of another source".to_owned(), 1)));
 }
 
 #[test]
@@ -336,11 +278,7 @@ fn another_payload_type_counts_as_a_packet_and_gives_no_frame() {
     bench.packet(2);
     let (total, events) = bench.finish();
     assert_eq!((total.packets, total.lost, total.frames), (3, 0, 2));
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Record::Dropped(_)))
-    );
+    assert!(events.iter().any(|event| matches!(event, Record::Dropped(_))));
 }
 
 #[test]
@@ -349,20 +287,9 @@ fn what_is_no_rtp_is_counted_and_harms_nothing() {
     bench.packet(0);
     for data in [&b""[..], b"x", &[0; 40], &[0x80; 11]] {
         let data = Bytes::copy_from_slice(data);
-        bench.event(Event::Rtp {
-            track: 3,
-            data: data.clone(),
-            ip_bytes: None,
-        });
-        bench.event(Event::Rtcp {
-            track: 3,
-            data: data.clone(),
-        });
-        bench.event(Event::Rtp {
-            track: 200,
-            data,
-            ip_bytes: None,
-        });
+        bench.event(Event::Rtp { track: 3, data: data.clone(), ip_bytes: None });
+        bench.event(Event::Rtcp { track: 3, data: data.clone() });
+        bench.event(Event::Rtp { track: 200, data, ip_bytes: None });
     }
     bench.packet(1);
     let (total, events) = bench.finish();
@@ -388,11 +315,7 @@ fn a_frame_that_breaks_its_payload_format_is_discarded_with_its_place() {
     let mut head = [0; Header::BYTES];
     header.write(&mut head);
     let data = Bytes::from([&head[..], &[0, 16, 0xff, 0xff, 1]].concat());
-    bench.event(Event::Rtp {
-        track: 3,
-        data,
-        ip_bytes: None,
-    });
+    bench.event(Event::Rtp { track: 3, data, ip_bytes: None });
     (2..5).for_each(|place| bench.packet(place));
     let (total, events) = bench.finish();
     assert_eq!((total.frames, total.frames_discarded), (4, 1));
@@ -402,10 +325,7 @@ fn a_frame_that_breaks_its_payload_format_is_discarded_with_its_place() {
     });
     let (pts_ns, reason) = discarded.expect("it is written down");
     assert_eq!(pts_ns, Some(1_000_000_000));
-    assert!(matches!(
-        reason,
-        DiscardReason::Malformed | DiscardReason::Incomplete
-    ));
+    assert!(matches!(reason, DiscardReason::Malformed | DiscardReason::Incomplete));
 }
 
 #[test]

@@ -139,11 +139,7 @@ impl Track {
             self.ends.starts_at(seq);
         }
         if let Some((rtp_timestamp, start)) = start.rtp_timestamp.zip(from) {
-            self.line = Some(Line {
-                rtp_timestamp,
-                ticks: None,
-                start,
-            });
+            self.line = Some(Line { rtp_timestamp, ticks: None, start });
             if let Some(ticks) = self.newest_ticks {
                 self.place_line(ticks);
             }
@@ -175,19 +171,14 @@ impl Track {
         }
         let header = packet.header;
         let arrival =
-            self.statistics
-                .receive(at, header.sequence, header.time, packet.payload.len());
+            self.statistics.receive(at, header.sequence, header.time, packet.payload.len());
         if arrival.kind == ArrivalKind::Restarted {
             self.reorder.flush();
             self.flushing = true;
         }
         if arrival.kind.is_usable() {
             self.note_arrival(at);
-            let held = Held {
-                at,
-                extended: arrival.extended,
-                data: data.clone(),
-            };
+            let held = Held { at, extended: arrival.extended, data: data.clone() };
             if self.flushing {
                 self.behind_flush = Some(held);
             } else {
@@ -211,15 +202,12 @@ impl Track {
         }
         self.statistics.sender_report(at, report.ntp);
         let highest = self.statistics.counts().highest_extended;
-        self.ends
-            .sender_report(report.packet_count, highest, says_bye);
+        self.ends.sender_report(report.packet_count, highest, says_bye);
     }
 
     /// Notes that sources leave.
     pub(super) fn goodbye(&mut self, sources: &[Ssrc]) {
-        self.bye |= self
-            .source
-            .is_none_or(|source| sources.contains(&source.ssrc));
+        self.bye |= self.source.is_none_or(|source| sources.contains(&source.ssrc));
     }
 
     /// The next whole frame. What else comes out is written down.
@@ -303,19 +291,10 @@ impl Track {
     /// What came and was not used, and how often.
     pub(super) fn dropped(&self) -> [(&'static str, u64); 4] {
         [
-            (
-                "RTP packets too far behind to be told from duplicates",
-                self.counts().too_late,
-            ),
+            ("RTP packets too far behind to be told from duplicates", self.counts().too_late),
             ("RTP packets of another source", self.from_other_sources),
-            (
-                "RTP packets of another payload type",
-                self.other_payload_types,
-            ),
-            (
-                "frames that were not written to the movie file",
-                self.frames_not_kept,
-            ),
+            ("RTP packets of another payload type", self.other_payload_types),
+            ("frames that were not written to the movie file", self.frames_not_kept),
         ]
     }
 
@@ -323,10 +302,7 @@ impl Track {
     pub(super) fn second(&mut self, span_ns: u64) -> event::TrackSecond {
         let now = self.snapshot();
         let before = std::mem::replace(&mut self.at_last_second, now);
-        let ip_bytes = now
-            .sums
-            .ip_bytes
-            .map(|sum| sum - before.sums.ip_bytes.unwrap_or(0));
+        let ip_bytes = now.sums.ip_bytes.map(|sum| sum - before.sums.ip_bytes.unwrap_or(0));
         event::TrackSecond {
             track: self.number,
             span_ns,
@@ -380,11 +356,7 @@ impl Track {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            sums: self.sums,
-            counts: self.counts(),
-            late: self.reorder.late(),
-        }
+        Snapshot { sums: self.sums, counts: self.counts(), late: self.reorder.late() }
     }
 
     /// Whether a packet is of the source that is measured: the first one that came, or another
@@ -424,11 +396,7 @@ impl Track {
     fn depacketise(&mut self, held: &Held, lost_before: u64, records: &Sink, now: Instant) {
         if lost_before > 0 {
             let first_seq = held.extended - lost_before;
-            let gap = event::Gap {
-                track: self.number,
-                first_seq,
-                count: lost_before,
-            };
+            let gap = event::Gap { track: self.number, first_seq, count: lost_before };
             records.emit(now, gap);
         }
         // It was read when it came.
@@ -456,10 +424,7 @@ impl Track {
             && !std::mem::replace(&mut self.first_frame_said, true)
         {
             let after_ns = super::nanos(unit.arrival.since(started));
-            let first = event::FirstDecodableFrame {
-                track: self.number,
-                after_ns,
-            };
+            let first = event::FirstDecodableFrame { track: self.number, after_ns };
             records.emit(unit.arrival, first);
         }
     }

@@ -49,18 +49,10 @@ fn stretches(played: &Played) -> Vec<Stretch> {
                 reports: Vec::new(),
             }),
             Event::RtpPacket(packet) => {
-                stretches
-                    .last_mut()
-                    .unwrap()
-                    .packets
-                    .push((record.at, *packet));
+                stretches.last_mut().unwrap().packets.push((record.at, *packet));
             }
             Event::SenderReport(report) => {
-                stretches
-                    .last_mut()
-                    .unwrap()
-                    .reports
-                    .push((record.at, *report));
+                stretches.last_mut().unwrap().reports.push((record.at, *report));
             }
             _ => {}
         }
@@ -70,27 +62,17 @@ fn stretches(played: &Played) -> Vec<Stretch> {
 
 impl Stretch {
     fn of(&self, track: u8) -> impl Iterator<Item = &(Instant, RtpPacket)> {
-        self.packets
-            .iter()
-            .filter(move |(_, packet)| packet.track == track)
+        self.packets.iter().filter(move |(_, packet)| packet.track == track)
     }
 
     fn start(&self, track: u8) -> &TrackStart {
-        self.playing
-            .tracks
-            .iter()
-            .find(|start| start.track == track)
-            .unwrap()
+        self.playing.tracks.iter().find(|start| start.track == track).unwrap()
     }
 }
 
 /// A pause of 18 s, and a seek that is met at the key picture before.
 fn pause_and_seek() -> [(Duration, Action); 3] {
-    [
-        (secs(2), Action::Pause),
-        (secs(20), Action::Resume),
-        (secs(23), Action::Seek(secs(9))),
-    ]
+    [(secs(2), Action::Pause), (secs(20), Action::Resume), (secs(23), Action::Seek(secs(9)))]
 }
 
 #[test]
@@ -112,16 +94,11 @@ fn sequence_numbers_have_no_gap_over_pauses_and_seeks() {
 fn rtp_info_names_the_first_packet_and_the_rtp_time_of_the_ranges_start() {
     for played in play("info", &pause_and_seek()) {
         let stretches = stretches(&played);
-        let froms = stretches
-            .iter()
-            .map(|stretch| stretch.playing.from_ns.unwrap());
+        let froms = stretches.iter().map(|stretch| stretch.playing.from_ns.unwrap());
         let froms: Vec<u64> = froms.collect();
         // The first picture is shown when one that is decoded after it has been decoded.
         assert_eq!((froms[0], froms[2]), (DELAY_NS, 8_000_000_000 + DELAY_NS));
-        assert!(
-            (1_900_000_000..2_100_000_000).contains(&froms[1]),
-            "{froms:?}"
-        );
+        assert!((1_900_000_000..2_100_000_000).contains(&froms[1]), "{froms:?}");
         for stretch in &stretches {
             assert_eq!(stretch.playing.to_ns, Some(12_000_000_000 + DELAY_NS));
             for track in TRACKS {
@@ -139,10 +116,7 @@ fn rtp_info_names_the_first_packet_and_the_rtp_time_of_the_ranges_start() {
             let [before, after] = [0, 1].map(|n: usize| stretches[n].start(track).rtp_timestamp);
             let ticks = after.unwrap().wrapping_sub(before.unwrap());
             let nanos = u64::from(ticks) * 1_000_000_000 / rate;
-            assert!(
-                nanos.abs_diff(froms[1] - froms[0]) < 25_000,
-                "{nanos} {froms:?}"
-            );
+            assert!(nanos.abs_diff(froms[1] - froms[0]) < 25_000, "{nanos} {froms:?}");
         }
     }
 }
@@ -153,9 +127,7 @@ fn rtp_time_goes_on_where_it_stopped() {
         let stretches = stretches(&played);
         let times = |stretch: usize, track: u8| {
             let packets = stretches[stretch].of(track);
-            packets
-                .map(|(_, packet)| packet.rtp_timestamp)
-                .collect::<Vec<u32>>()
+            packets.map(|(_, packet)| packet.rtp_timestamp).collect::<Vec<u32>>()
         };
         let ahead = |from: u32, to: u32| to.wrapping_sub(from) as i32;
         let last = |times: &[u32]| {
@@ -167,17 +139,11 @@ fn rtp_time_goes_on_where_it_stopped() {
         let picture = ahead(last(&times(1, 0)), times(2, 0)[0]);
         assert_eq!(picture, 3_000, "one picture later, over the seek");
         let sound = ahead(last(&times(1, 1)), times(2, 1)[0]);
-        assert!(
-            (1_024..9_600).contains(&sound),
-            "in step with the picture: {sound}"
-        );
+        assert!((1_024..9_600).contains(&sound), "in step with the picture: {sound}");
         // B-pictures follow those that are shown after them: never by more than three.
         let all: Vec<u32> = (0..3).flat_map(|stretch| times(stretch, 0)).collect();
         for two in all.windows(2) {
-            assert!(
-                (-6_000..=12_000).contains(&ahead(two[0], two[1])),
-                "{two:?}"
-            );
+            assert!((-6_000..=12_000).contains(&ahead(two[0], two[1])), "{two:?}");
         }
     }
 }
@@ -198,10 +164,7 @@ fn over_a_pause_every_frame_comes_once() {
         assert_eq!(times.len() as u64, shape.pictures(), "none is sent again");
         let [_, after] = &all[..] else { panic!() };
         let first = after.packets[0].0;
-        assert!(
-            first > Instant::from_millis(30_000),
-            "silence while it is paused"
-        );
+        assert!(first > Instant::from_millis(30_000), "silence while it is paused");
     }
 }
 
@@ -210,10 +173,7 @@ fn a_sender_report_comes_with_the_first_packet_of_each_play() {
     for played in play("reports_first", &pause_and_seek()) {
         for stretch in stretches(&played) {
             for track in TRACKS {
-                let report = stretch
-                    .reports
-                    .iter()
-                    .find(|(_, report)| report.track == track);
+                let report = stretch.reports.iter().find(|(_, report)| report.track == track);
                 let (at, report) = report.unwrap();
                 let (first_at, _) = stretch.of(track).next().unwrap();
                 assert!(at.as_nanos().abs_diff(first_at.as_nanos()) < 150_000_000);
@@ -250,13 +210,10 @@ fn sender_reports_count_what_was_sent_to_the_last_packet() {
                 last = Some(counts);
             }
             assert_eq!(last, Some(counts_of(&packets)), "the last one counts all");
-            let byes = played
-                .records
-                .iter()
-                .filter_map(|record| match &record.event {
-                    Event::Bye(bye) if bye.track == track => Some(record.at),
-                    _ => None,
-                });
+            let byes = played.records.iter().filter_map(|record| match &record.event {
+                Event::Bye(bye) if bye.track == track => Some(record.at),
+                _ => None,
+            });
             let byes: Vec<Instant> = byes.collect();
             // At the end, and again in answer to TEARDOWN, in case the first was lost.
             let after_all = byes.iter().all(|at| *at >= packets.last().unwrap().0);
@@ -274,10 +231,7 @@ fn reports_come_every_five_seconds() {
         for track in TRACKS {
             let all = stretches(&played);
             let [stretch] = &all[..] else { panic!() };
-            let reports = stretch
-                .reports
-                .iter()
-                .filter(|(_, report)| report.track == track);
+            let reports = stretch.reports.iter().filter(|(_, report)| report.track == track);
             // At the start, after 5 and 10 s, with the good-bye, and in answer to TEARDOWN.
             assert_eq!(reports.count(), 5);
         }

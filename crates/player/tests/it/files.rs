@@ -17,9 +17,7 @@ fn open(file: &[u8]) -> Movie {
     loop {
         match opener.poll().unwrap() {
             Step::Need { offset, bytes } => {
-                opener
-                    .feed(offset, &file[offset as usize..][..bytes as usize])
-                    .unwrap();
+                opener.feed(offset, &file[offset as usize..][..bytes as usize]).unwrap();
             }
             Step::Done(movie) => return *movie,
         }
@@ -30,9 +28,7 @@ fn open(file: &[u8]) -> Movie {
 fn the_movie_file_holds_every_frame_that_came_and_sound_in_step() {
     for (name, transport) in [("copy_udp", Transport::Udp), ("copy_tcp", Transport::Tcp)] {
         let file = movie(name, 3);
-        let copy = MovieFile {
-            path: path_of(&format!("{name}-out.mp4")),
-        };
+        let copy = MovieFile { path: path_of(&format!("{name}-out.mp4")) };
         let pair = Pair::new(1, 0.0);
         pair.serve(vec![file.path.clone()]);
         let mut settings = settings(&pair.url(&file.path), transport);
@@ -56,9 +52,7 @@ fn the_movie_file_holds_every_frame_that_came_and_sound_in_step() {
 #[test]
 fn the_recorder_writes_what_it_makes_the_summary_of() {
     let file = movie("recorder", 2);
-    let records = MovieFile {
-        path: path_of("recorder.jsonl"),
-    };
+    let records = MovieFile { path: path_of("recorder.jsonl") };
     let pair = Pair::new(9, 0.02);
     pair.serve(vec![file.path.clone()]);
     let (host, path) = (pair.viewer.clone(), records.path.clone());
@@ -67,10 +61,7 @@ fn the_recorder_writes_what_it_makes_the_summary_of() {
         let (sink, drain) = queue(Level::Packet, 10_000);
         let mut recorder = Recorder::new(drain);
         let header = header(&host, Role::Player, BTreeMap::new());
-        recorder
-            .write_to(&host, &path, &header, Level::Second)
-            .await
-            .unwrap();
+        recorder.write_to(&host, &path, &header, Level::Second).await.unwrap();
         let playing = play(&host, settings, &sink, |_| {});
         let (outcome, written) = recorder.during(&host, playing).await;
         written.unwrap();
@@ -82,15 +73,10 @@ fn the_recorder_writes_what_it_makes_the_summary_of() {
     assert_eq!(reader.header().seed, Some(9));
     let mut read = Vec::new();
     while let Some(line) = reader.read().unwrap() {
-        let Line::Known(record) = line else {
-            panic!("{line:?}")
-        };
+        let Line::Known(record) = line else { panic!("{line:?}") };
         read.push(record);
     }
-    assert!(
-        read.iter()
-            .all(|record| record.event.level() <= Level::Second)
-    );
+    assert!(read.iter().all(|record| record.event.level() <= Level::Second));
     let again = weir_record::stats::PlaySummary::from_records(&read);
     assert_eq!(Some(again), summary);
 }

@@ -162,10 +162,7 @@ fn without_loss_every_frame_and_byte_comes() {
     let file = movie("no_loss", 3);
     let pair = Pair::new(1, 0.0);
     pair.serve(vec![file.path.clone()]);
-    let played = pair.play(
-        settings(&pair.url(&file.path), Transport::Udp),
-        Level::Second,
-    );
+    let played = pair.play(settings(&pair.url(&file.path), Transport::Udp), Level::Second);
     let (picture, sound) = (played.track(0), played.track(1));
     assert_eq!((picture.frames, picture.key_frames), (Some(90), Some(3)));
     assert_eq!(sound.frames, Some(140));
@@ -176,10 +173,7 @@ fn without_loss_every_frame_and_byte_comes() {
     assert_eq!(summary.connect_ns, Some(20_000_000));
     assert!((100_000_000..130_000_000).contains(&summary.first_byte_ns.unwrap()));
     assert!(summary.first_decodable_frame_ns >= summary.first_byte_ns);
-    assert_eq!(
-        summary.warnings + summary.errors + summary.records_dropped,
-        0
-    );
+    assert_eq!(summary.warnings + summary.errors + summary.records_dropped, 0);
 }
 
 #[test]
@@ -187,14 +181,8 @@ fn seconds_add_up_to_the_totals() {
     let file = movie("seconds", 4);
     let pair = Pair::new(2, 0.05);
     pair.serve(vec![file.path.clone()]);
-    let played = pair.play(
-        settings(&pair.url(&file.path), Transport::Udp),
-        Level::Second,
-    );
-    let without_totals = played
-        .records
-        .iter()
-        .filter(|r| r.event.name() != "track_total");
+    let played = pair.play(settings(&pair.url(&file.path), Transport::Udp), Level::Second);
+    let without_totals = played.records.iter().filter(|r| r.event.name() != "track_total");
     let by_seconds = weir_record::stats::PlaySummary::from_records(without_totals);
     for (total, seconds) in played.summary.tracks.iter().zip(&by_seconds.tracks) {
         assert_eq!(total.lost, seconds.lost);

@@ -172,16 +172,8 @@ pub(crate) fn tracks() -> [Track; 2] {
     let picture = h264::Config::from_parameter_sets(sets(&sps), sets(&pps)).unwrap();
     let sound = aac::Config::lc(SOUND_HZ, 2).unwrap();
     [
-        Track {
-            id: TrackId(0),
-            codec: Codec::H264(picture),
-            clock_rate_hz: 90_000,
-        },
-        Track {
-            id: TrackId(1),
-            codec: Codec::Aac(sound),
-            clock_rate_hz: SOUND_HZ,
-        },
+        Track { id: TrackId(0), codec: Codec::H264(picture), clock_rate_hz: 90_000 },
+        Track { id: TrackId(1), codec: Codec::Aac(sound), clock_rate_hz: SOUND_HZ },
     ]
 }
 

@@ -1,8 +1,5 @@
 //! A run depends on its seed alone: the same seed gives the same records in another process.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the test runs itself once more, as another program"
-)]
+#![allow(clippy::disallowed_methods, reason = "the test runs itself once more, as another program")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -60,14 +57,8 @@ fn a_seed_gives_the_same_records_in_two_processes_and_another_one_others() {
             let name = run.file(file);
             let bytes = read(&here);
             assert!(bytes.len() > 100, "{name}");
-            assert!(
-                bytes == read(&there),
-                "{name} differs from process to process"
-            );
-            assert!(
-                bytes != read(&other),
-                "{name} is the same with another seed"
-            );
+            assert!(bytes == read(&there), "{name} differs from process to process");
+            assert!(bytes != read(&other), "{name} is the same with another seed");
         }
     }
     let packets = std::fs::read_to_string(here.0.join(RUNS[0].file("player"))).unwrap();
@@ -89,11 +80,7 @@ impl Run {
 }
 
 const fn run(name: &'static str, is_live: bool, transport: Transport) -> Run {
-    Run {
-        name,
-        is_live,
-        transport,
-    }
+    Run { name, is_live, transport }
 }
 
 const RUNS: [Run; 4] = [
@@ -161,10 +148,7 @@ fn run_one(folder: &Path, movie: &Path, seed: u64, run: Run) {
 
 /// Writes a line for each packet on its way, its content included, once the world ends.
 fn watch_packets(pair: &Pair, path: PathBuf) {
-    let mut lines = Lines {
-        path,
-        text: String::new(),
-    };
+    let mut lines = Lines { path, text: String::new() };
     pair.world.on_packet(move |packet| {
         let content = packet.datagram.unwrap_or_default().chunks(8).map(|part| {
             let mut word = [0; 8];
@@ -172,20 +156,9 @@ fn watch_packets(pair: &Pair, path: PathBuf) {
             u64::from_le_bytes(word)
         });
         let digest = content.fold(0, |digest, word| weir_time::hash([digest, word]));
-        let weir_net::sim::PacketEvent {
-            at,
-            from,
-            to,
-            ip_bytes,
-            fate,
-            ..
-        } = packet;
+        let weir_net::sim::PacketEvent { at, from, to, ip_bytes, fate, .. } = packet;
         let at = at.as_nanos();
-        writeln!(
-            lines.text,
-            "{at} {from} {to} {ip_bytes} {fate:?} {digest:x}"
-        )
-        .unwrap();
+        writeln!(lines.text, "{at} {from} {to} {ip_bytes} {fate:?} {digest:x}").unwrap();
     });
 }
 

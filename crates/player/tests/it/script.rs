@@ -21,12 +21,7 @@ fn play(test: &str, transport: Transport, script: Vec<(Duration, Action)>) -> Pl
     let mut settings = settings(&pair.url(&file.path), transport);
     settings.script = script;
     let played = pair.play(settings, Level::Second);
-    assert_eq!(
-        played.outcome.reason,
-        EndReason::EndOfStream,
-        "{:?}",
-        played.outcome
-    );
+    assert_eq!(played.outcome.reason, EndReason::EndOfStream, "{:?}", played.outcome);
     played
 }
 
@@ -36,18 +31,11 @@ fn a_pause_is_left_out_and_nothing_is_lost_over_it() {
         let script = vec![(secs(2), Action::Pause), (secs(30), Action::Resume)];
         let played = play("pause", transport, script);
         let picture = played.track(0);
-        assert_eq!(
-            (picture.lost, picture.tail_lost),
-            (Some(0), Some(0)),
-            "{transport:?}"
-        );
+        assert_eq!((picture.lost, picture.tail_lost), (Some(0), Some(0)), "{transport:?}");
         assert_eq!(picture.frames_discarded, Some(0));
         assert!(picture.frames >= Some(180), "{:?}", picture.frames);
         let receiving = picture.receiving_ns.unwrap();
-        assert!(
-            (5_500_000_000..7_000_000_000).contains(&receiving),
-            "{receiving}"
-        );
+        assert!((5_500_000_000..7_000_000_000).contains(&receiving), "{receiving}");
         assert!(picture.inter_arrival_max_ns < Some(1_000_000_000));
         assert!(played.names().contains(&"paused"));
     }
@@ -63,18 +51,11 @@ fn a_seek_goes_on_elsewhere_without_a_gap_in_the_numbers() {
             (Some(0), Some(0), Some(0))
         );
         // A second from the start, and two from the place.
-        assert!(
-            (85..=100).contains(&picture.frames.unwrap()),
-            "{:?}",
-            picture.frames
-        );
-        let starts = played
-            .records
-            .iter()
-            .filter_map(|record| match &record.event {
-                Event::Playing(playing) => playing.from_ns,
-                _ => None,
-            });
+        assert!((85..=100).contains(&picture.frames.unwrap()), "{:?}", picture.frames);
+        let starts = played.records.iter().filter_map(|record| match &record.event {
+            Event::Playing(playing) => playing.from_ns,
+            _ => None,
+        });
         assert_eq!(starts.collect::<Vec<_>>(), [0, 4_000_000_000]);
     }
 }
@@ -90,15 +71,7 @@ fn a_limit_ends_the_play_without_a_frame_discarded() {
     let played = pair.play(settings, Level::Second);
     assert_eq!(played.outcome.reason, EndReason::Done);
     let picture = played.track(0);
-    assert!(
-        (60..=63).contains(&picture.frames.unwrap()),
-        "{:?}",
-        picture.frames
-    );
+    assert!((60..=63).contains(&picture.frames.unwrap()), "{:?}", picture.frames);
     assert_eq!((picture.frames_discarded, picture.lost), (Some(0), Some(0)));
-    assert_eq!(
-        picture.tail_lost,
-        Some(0),
-        "the good-bye behind TEARDOWN is waited for"
-    );
+    assert_eq!(picture.tail_lost, Some(0), "the good-bye behind TEARDOWN is waited for");
 }

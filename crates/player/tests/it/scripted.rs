@@ -52,39 +52,19 @@ async fn converse(host: Host, stream: TcpStream, plan: Plan) {
         let (status, fields, body) = match method.as_str() {
             "DESCRIBE" if plan.redirects => {
                 let url = request.split(' ').nth(1).unwrap();
-                (
-                    "302 Moved Temporarily",
-                    format!("Location: {url}/on\r\n"),
-                    "",
-                )
+                ("302 Moved Temporarily", format!("Location: {url}/on\r\n"), "")
             }
-            "DESCRIBE" => (
-                "200 OK",
-                "Content-Type: application/sdp\r\n".to_owned(),
-                SDP,
-            ),
+            "DESCRIBE" => ("200 OK", "Content-Type: application/sdp\r\n".to_owned(), SDP),
             "SETUP" if transport.contains("TCP") => {
                 is_tcp = true;
-                (
-                    "200 OK",
-                    format!("Session: 1\r\nTransport: {transport}\r\n"),
-                    "",
-                )
+                ("200 OK", format!("Session: 1\r\nTransport: {transport}\r\n"), "")
             }
             "SETUP" if plan.refuses_udp => ("461 Unsupported Transport", String::new(), ""),
             "SETUP" => {
                 let transport = format!("{transport};server_port=6000-6001");
-                (
-                    "200 OK",
-                    format!("Session: 1\r\nTransport: {transport}\r\n"),
-                    "",
-                )
+                ("200 OK", format!("Session: 1\r\nTransport: {transport}\r\n"), "")
             }
-            "PLAY" => (
-                plan.play_status.unwrap_or("200 OK"),
-                "Session: 1\r\n".to_owned(),
-                "",
-            ),
+            "PLAY" => (plan.play_status.unwrap_or("200 OK"), "Session: 1\r\n".to_owned(), ""),
             _ => ("200 OK", "Session: 1\r\n".to_owned(), ""),
         };
         let head = format!("RTSP/1.0 {status}\r\nCSeq: {}\r\n{fields}", line("CSeq:"));
@@ -136,18 +116,12 @@ async fn send_media(host: &Host, stream: &TcpStream, plan: Plan) -> bool {
             reports: Vec::new(),
         }),
         Packet::SourceDescription(SourceDescription::cname(SSRC, "scripted")),
-        Packet::Goodbye(Goodbye {
-            sources: vec![SSRC],
-            reason: Some("over".to_owned()),
-        }),
+        Packet::Goodbye(Goodbye { sources: vec![SSRC], reason: Some("over".to_owned()) }),
     ];
     let mut report = BytesMut::new();
     rtcp::compound(&packets, &mut report).unwrap();
     let head = [b'$', 1, 0, report.len() as u8];
-    stream
-        .write_all(&[&head[..], &report].concat())
-        .await
-        .is_ok()
+    stream.write_all(&[&head[..], &report].concat()).await.is_ok()
 }
 
 /// The next request's head; interleaved reports are passed over.

@@ -43,10 +43,7 @@ impl Pair {
             delay: Duration::from_millis(10),
             ..weir_link::Settings::default()
         };
-        let down = weir_link::Settings {
-            loss: Loss::Independent(loss),
-            ..up
-        };
+        let down = weir_link::Settings { loss: Loss::Independent(loss), ..up };
         Pair::joined(seed, up, down)
     }
 
@@ -57,9 +54,7 @@ impl Pair {
             rate: Rate::bits_per_second(20_000_000),
             queue: Queue::Packets(100),
             delay: Duration::from_millis(20),
-            jitter: Jitter::Uniform {
-                spread: Duration::from_millis(5),
-            },
+            jitter: Jitter::Uniform { spread: Duration::from_millis(5) },
             loss,
         };
         Pair::joined(seed, each, each)
@@ -70,12 +65,7 @@ impl Pair {
         let world = World::new(seed);
         let (server, viewer) = (world.host("server"), world.host("viewer"));
         let link = world.join(&viewer, &server, up, down).unwrap();
-        Pair {
-            world,
-            server,
-            viewer,
-            link,
-        }
+        Pair { world, server, viewer, link }
     }
 
     /// Where the server's port for RTSP is.
@@ -126,21 +116,13 @@ impl Pair {
         let mut records = Vec::new();
         drain.take(&mut records);
         let summary = PlaySummary::from_records(&records);
-        Played {
-            outcome,
-            records,
-            summary,
-        }
+        Played { outcome, records, summary }
     }
 }
 
 impl Played {
     pub(crate) fn track(&self, number: u8) -> &TrackSummary {
-        self.summary
-            .tracks
-            .iter()
-            .find(|track| track.track == number)
-            .unwrap()
+        self.summary.tracks.iter().find(|track| track.track == number).unwrap()
     }
 
     /// The source of each track, by the server's word.
@@ -149,18 +131,12 @@ impl Played {
             Event::Playing(playing) => Some(playing.tracks.clone()),
             _ => None,
         });
-        let start = starts
-            .unwrap()
-            .into_iter()
-            .find(|start| start.track == number);
+        let start = starts.unwrap().into_iter().find(|start| start.track == number);
         start.unwrap().ssrc.unwrap()
     }
 
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.records
-            .iter()
-            .map(|record| record.event.name())
-            .collect()
+        self.records.iter().map(|record| record.event.name()).collect()
     }
 }
 

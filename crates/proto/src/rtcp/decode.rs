@@ -76,36 +76,22 @@ pub enum Error {
 fn decode_one(bytes: &[u8], at: usize) -> Result<(Packet, usize), Error> {
     let rest = bytes.get(at..).unwrap_or(&[]);
     let Some((&[first, packet_type, l0, l1], body)) = rest.split_first_chunk::<4>() else {
-        return Err(Error::Short {
-            at,
-            needed: 4,
-            left: rest.len(),
-        });
+        return Err(Error::Short { at, needed: 4, left: rest.len() });
     };
     if first >> 6 != VERSION {
-        return Err(Error::Version {
-            at,
-            version: first >> 6,
-        });
+        return Err(Error::Version { at, version: first >> 6 });
     }
     if at == 0 && !matches!(packet_type, SENDER_REPORT | RECEIVER_REPORT) {
         return Err(Error::FirstPacket { packet_type });
     }
     let body_bytes = 4 * usize::from(u16::from_be_bytes([l0, l1]));
     let Some(mut body) = body.get(..body_bytes) else {
-        return Err(Error::Short {
-            at,
-            needed: 4 + body_bytes,
-            left: rest.len(),
-        });
+        return Err(Error::Short { at, needed: 4 + body_bytes, left: rest.len() });
     };
     if first & 0x20 != 0 {
         let is_last = rest.len() == 4 + body_bytes;
         let padding = usize::from(body.last().copied().unwrap_or(0));
-        let kept = body
-            .len()
-            .checked_sub(padding)
-            .and_then(|kept| body.get(..kept));
+        let kept = body.len().checked_sub(padding).and_then(|kept| body.get(..kept));
         body = match kept {
             Some(kept) if at > 0 && is_last && padding > 0 && padding.is_multiple_of(4) => kept,
             _ => return Err(Error::Padding { at }),
@@ -119,11 +105,7 @@ fn decode_one(bytes: &[u8], at: usize) -> Result<(Packet, usize), Error> {
         GOODBYE => goodbye(body, count).map(Packet::Goodbye),
         packet_type => Ok(Packet::Other { packet_type, count }),
     };
-    let packet = packet.map_err(|part| Error::Part {
-        packet_type,
-        at,
-        part,
-    })?;
+    let packet = packet.map_err(|part| Error::Part { packet_type, at, part })?;
     Ok((packet, 4 + body_bytes))
 }
 
@@ -143,10 +125,7 @@ fn sender_report(mut body: &[u8], count: u8) -> Result<SenderReport, &'static st
 
 fn receiver_report(mut body: &[u8], count: u8) -> Result<ReceiverReport, &'static str> {
     let ssrc = Ssrc(take_u32(&mut body, "source")?);
-    Ok(ReceiverReport {
-        ssrc,
-        reports: reports(&mut body, count)?,
-    })
+    Ok(ReceiverReport { ssrc, reports: reports(&mut body, count)? })
 }
 
 fn reports(body: &mut &[u8], count: u8) -> Result<Vec<ReportBlock>, &'static str> {
@@ -169,9 +148,7 @@ fn report(body: &mut &[u8]) -> Result<ReportBlock, &'static str> {
 }
 
 fn description(mut body: &[u8], count: u8) -> Result<SourceDescription, &'static str> {
-    let chunks = (0..count)
-        .map(|_| chunk(&mut body))
-        .collect::<Result<_, _>>()?;
+    let chunks = (0..count).map(|_| chunk(&mut body)).collect::<Result<_, _>>()?;
     Ok(SourceDescription { chunks })
 }
 

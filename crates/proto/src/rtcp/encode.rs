@@ -54,10 +54,7 @@ pub enum EncodeError {
 }
 
 fn write_all(packets: &[Packet], out: &mut BytesMut) -> Result<(), EncodeError> {
-    if !matches!(
-        packets.first(),
-        Some(Packet::SenderReport(_) | Packet::ReceiverReport(_))
-    ) {
+    if !matches!(packets.first(), Some(Packet::SenderReport(_) | Packet::ReceiverReport(_))) {
         return Err(EncodeError::FirstPacket);
     }
     for packet in packets {
@@ -81,9 +78,7 @@ fn write_all(packets: &[Packet], out: &mut BytesMut) -> Result<(), EncodeError> 
             Packet::SourceDescription(description) => put_description(out, description)?,
             Packet::Goodbye(goodbye) => put_goodbye(out, goodbye)?,
             Packet::Other { packet_type, .. } => {
-                return Err(EncodeError::Type {
-                    packet_type: *packet_type,
-                });
+                return Err(EncodeError::Type { packet_type: *packet_type });
             }
         }
     }
@@ -122,9 +117,7 @@ fn pad(out: &mut BytesMut, start: usize) {
 
 fn put_reports(out: &mut BytesMut, reports: &[ReportBlock]) {
     for report in reports {
-        let lost = report
-            .cumulative_lost
-            .clamp(ReportBlock::LOST_LEAST, ReportBlock::LOST_MAX);
+        let lost = report.cumulative_lost.clamp(ReportBlock::LOST_LEAST, ReportBlock::LOST_MAX);
         out.put_u32(report.ssrc.0);
         out.put_u8(report.fraction_lost);
         out.put_slice(&lost.to_be_bytes()[1..]);

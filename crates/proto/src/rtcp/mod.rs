@@ -164,12 +164,7 @@ pub struct Chunk {
 impl SourceDescription {
     /// The description that each compound packet must have: one source's canonical name.
     pub fn cname(ssrc: Ssrc, cname: impl Into<String>) -> Self {
-        SourceDescription {
-            chunks: vec![Chunk {
-                ssrc,
-                cname: Some(cname.into()),
-            }],
-        }
+        SourceDescription { chunks: vec![Chunk { ssrc, cname: Some(cname.into()) }] }
     }
 }
 

@@ -53,12 +53,7 @@ fn depacketise(mut depacketiser: Depacketiser, script: &[u8]) {
             time,
             ssrc: Ssrc(0),
         };
-        let packet = Packet {
-            header,
-            csrc_count: 0,
-            extension: None,
-            payload,
-        };
+        let packet = Packet { header, csrc_count: 0, extension: None, payload };
         depacketiser.push(Instant::ZERO, &packet, flags & 0x40 != 0);
         if flags & 0x20 != 0 {
             depacketiser.flush();
@@ -76,10 +71,7 @@ fn depacketise(mut depacketiser: Depacketiser, script: &[u8]) {
 /// A script of arrivals, four bytes each: number, pause in milliseconds, what else to do.
 pub fn fuzz_reorder(data: &[u8]) {
     let mut statistics = Statistics::new(90_000);
-    let mut reorder = Reorder::new(ReorderConfig {
-        packets_max: 32,
-        ..ReorderConfig::UDP
-    });
+    let mut reorder = Reorder::new(ReorderConfig { packets_max: 32, ..ReorderConfig::UDP });
     let mut now = Instant::ZERO;
     let (mut kept, mut given_out) = (0u64, 0u64);
     for (arrivals, &[n0, n1, pause, action]) in data.as_chunks::<4>().0.iter().enumerate() {

@@ -92,36 +92,24 @@ impl<'a> Packet<'a> {
     /// longer than its payload.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let short = |needed| Error::Short {
-            needed,
-            bytes: bytes.len(),
-        };
-        let (fixed, mut rest) = bytes
-            .split_first_chunk::<{ Header::BYTES }>()
-            .ok_or(short(Header::BYTES))?;
+        let short = |needed| Error::Short { needed, bytes: bytes.len() };
+        let (fixed, mut rest) =
+            bytes.split_first_chunk::<{ Header::BYTES }>().ok_or(short(Header::BYTES))?;
         let [first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *fixed;
         if first >> 6 != VERSION {
-            return Err(Error::Version {
-                version: first >> 6,
-            });
+            return Err(Error::Version { version: first >> 6 });
         }
         let csrc_count = first & 0x0f;
         let csrc_bytes = 4 * usize::from(csrc_count);
-        rest = rest
-            .get(csrc_bytes..)
-            .ok_or(short(Header::BYTES + csrc_bytes))?;
+        rest = rest.get(csrc_bytes..).ok_or(short(Header::BYTES + csrc_bytes))?;
         let mut extension = None;
         if first & 0x10 != 0 {
             let at = bytes.len() - rest.len();
             let ([p0, p1, n0, n1], data) = rest.split_first_chunk::<4>().ok_or(short(at + 4))?;
             let data_bytes = 4 * usize::from(u16::from_be_bytes([*n0, *n1]));
-            let (data, behind) = data
-                .split_at_checked(data_bytes)
-                .ok_or(short(at + 4 + data_bytes))?;
-            extension = Some(Extension {
-                profile: u16::from_be_bytes([*p0, *p1]),
-                data,
-            });
+            let (data, behind) =
+                data.split_at_checked(data_bytes).ok_or(short(at + 4 + data_bytes))?;
+            extension = Some(Extension { profile: u16::from_be_bytes([*p0, *p1]), data });
             rest = behind;
         }
         if first & 0x20 != 0 {
@@ -134,12 +122,7 @@ impl<'a> Packet<'a> {
             time: RtpTime(u32::from_be_bytes([t0, t1, t2, t3])),
             ssrc: Ssrc(u32::from_be_bytes([c0, c1, c2, c3])),
         };
-        Ok(Packet {
-            header,
-            csrc_count,
-            extension,
-            payload: rest,
-        })
+        Ok(Packet { header, csrc_count, extension, payload: rest })
     }
 }
 
@@ -178,10 +161,7 @@ fn without_padding(payload: &[u8]) -> Result<&[u8], Error> {
     let padding = payload.last().copied().unwrap_or(0);
     match payload.len().checked_sub(usize::from(padding)) {
         Some(kept) if padding > 0 => Ok(&payload[..kept]),
-        _ => Err(Error::Padding {
-            padding,
-            payload: payload.len(),
-        }),
+        _ => Err(Error::Padding { padding, payload: payload.len() }),
     }
 }
 
@@ -223,13 +203,7 @@ mod tests {
         let packet = Packet::parse(&bytes).unwrap();
         assert_eq!(packet.payload, b"payload");
         assert_eq!(packet.csrc_count, 2);
-        assert_eq!(
-            packet.extension,
-            Some(Extension {
-                profile: 0xbede,
-                data: &[5; 4]
-            })
-        );
+        assert_eq!(packet.extension, Some(Extension { profile: 0xbede, data: &[5; 4] }));
     }
 
     #[test]
@@ -240,47 +214,14 @@ mod tests {
             bytes
         };
         let refusal = |bytes: &[u8]| Packet::parse(bytes).unwrap_err();
-        assert_eq!(
-            refusal(&[0x80; 11]),
-            Error::Short {
-                needed: 12,
-                bytes: 11
-            }
-        );
-        assert_eq!(
-            refusal(&with_first(0x8f, 71)),
-            Error::Short {
-                needed: 72,
-                bytes: 71
-            }
-        );
-        assert_eq!(
-            refusal(&with_first(0x90, 12)),
-            Error::Short {
-                needed: 16,
-                bytes: 12
-            }
-        );
-        assert_eq!(
-            refusal(&with_first(0x40, 12)),
-            Error::Version { version: 1 }
-        );
-        assert_eq!(
-            refusal(&with_first(0xa0, 12)),
-            Error::Padding {
-                padding: 0,
-                payload: 0
-            }
-        );
+        assert_eq!(refusal(&[0x80; 11]), Error::Short { needed: 12, bytes: 11 });
+        assert_eq!(refusal(&with_first(0x8f, 71)), Error::Short { needed: 72, bytes: 71 });
+        assert_eq!(refusal(&with_first(0x90, 12)), Error::Short { needed: 16, bytes: 12 });
+        assert_eq!(refusal(&with_first(0x40, 12)), Error::Version { version: 1 });
+        assert_eq!(refusal(&with_first(0xa0, 12)), Error::Padding { padding: 0, payload: 0 });
         let mut padded = with_first(0xa0, 14);
         padded[13] = 3;
-        assert_eq!(
-            refusal(&padded),
-            Error::Padding {
-                padding: 3,
-                payload: 2
-            }
-        );
+        assert_eq!(refusal(&padded), Error::Padding { padding: 3, payload: 2 });
     }
 
     proptest! {

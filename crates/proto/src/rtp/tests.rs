@@ -45,9 +45,7 @@ fn pack_all(track: &Track, frames: &[(KeyKind, Vec<u8>)], first: u16) -> Vec<Sen
     let mut sent = Vec::new();
     for (index, (key, payload)) in frames.iter().enumerate() {
         let pts = MediaTime::from_nanos(index as i64 * 40_000_000);
-        let packed = packer
-            .pack(&pack::tests::frame(*key, pts, payload.clone()))
-            .unwrap();
+        let packed = packer.pack(&pack::tests::frame(*key, pts, payload.clone())).unwrap();
         for piece in &packed.pieces {
             let header = Header {
                 marker: piece.marker,
@@ -60,11 +58,7 @@ fn pack_all(track: &Track, frames: &[(KeyKind, Vec<u8>)], first: u16) -> Vec<Sen
             header.write(&mut bytes);
             let datagram = [&bytes, packed.payload(*piece)].concat();
             let is_content = !is_sets_alone(packed.payload(*piece));
-            sent.push(Sent {
-                frame: index,
-                is_content,
-                datagram,
-            });
+            sent.push(Sent { frame: index, is_content, datagram });
             sequence = sequence.plus(1);
         }
     }
@@ -85,17 +79,9 @@ fn carry(sent: &[Sent], network: Network, random: &mut Random) -> Vec<usize> {
         if packet.frame > 0 && random.next_f64() < network.loss {
             continue;
         }
-        let copies = if random.next_f64() < network.doubling {
-            2
-        } else {
-            1
-        };
+        let copies = if random.next_f64() < network.doubling { 2 } else { 1 };
         for _ in 0..copies {
-            let delay = if index > 0 {
-                random.below(network.overtaken_max + 1)
-            } else {
-                0
-            };
+            let delay = if index > 0 { random.below(network.overtaken_max + 1) } else { 0 };
             arriving.push((index as u64 + delay, index));
         }
     }
@@ -112,10 +98,7 @@ fn receive(track: &Track, sent: &[Sent], arriving: &[usize]) -> Received {
     let parameters = attributes.fmtp.strip_prefix("96 ").unwrap();
     let mut depacketiser = Depacketiser::from_sdp(name, rate_hz, None, parameters).unwrap();
     let mut statistics = Statistics::new(rate_hz);
-    let config = ReorderConfig {
-        wait: Duration::from_millis(20),
-        packets_max: 64,
-    };
+    let config = ReorderConfig { wait: Duration::from_millis(20), packets_max: 64 };
     let mut reorder = Reorder::new(config);
     let mut access_units = Vec::new();
     let mut now = Instant::ZERO;
@@ -123,12 +106,12 @@ fn receive(track: &Track, sent: &[Sent], arriving: &[usize]) -> Received {
         while let Some((sent, lost_before)) = reorder.poll(now) {
             let packet = Packet::parse(&sent.datagram).unwrap();
             depacketiser.push(now, &packet, lost_before > 0);
-            access_units.extend(
-                std::iter::from_fn(|| depacketiser.poll()).filter_map(|output| match output {
+            access_units.extend(std::iter::from_fn(|| depacketiser.poll()).filter_map(|output| {
+                match output {
                     Output::AccessUnit(access_unit) => Some(access_unit),
                     _ => None,
-                }),
-            );
+                }
+            }));
         }
     };
     for index in arriving {
@@ -177,19 +160,14 @@ fn check(
         let ticks = i64::from(rate_hz) / 25 * *frame as i64 + i64::from(u32::MAX) - 10_000;
         prop_assert_eq!(unit.rtp_ticks, ticks);
     }
-    let broken = (0..frames.len())
-        .filter(|frame| touched(*frame) && !whole(*frame))
-        .count();
+    let broken = (0..frames.len()).filter(|frame| touched(*frame) && !whole(*frame)).count();
     prop_assert_eq!(received.counts.dropped(), broken as u64);
     prop_assert_eq!(received.counts.dropped_malformed, 0);
 
     let span = arrived.last().map_or(0, |last| last + 1);
     prop_assert_eq!(received.statistics.received, arrived.len() as u64);
     prop_assert_eq!(received.statistics.lost, (span - arrived.len()) as u64);
-    prop_assert_eq!(
-        received.statistics.duplicates,
-        (arriving.len() - arrived.len()) as u64
-    );
+    prop_assert_eq!(received.statistics.duplicates, (arriving.len() - arrived.len()) as u64);
     prop_assert_eq!(received.skipped, received.statistics.lost);
     Ok(())
 }
@@ -305,22 +283,13 @@ fn h264_of_ffmpeg_without_sprop_parameter_sets_is_read() {
     let text = include_str!("transcripts/ffmpeg_h264.hex");
     let (units, reports) = read_transcript(&mut depacketiser, text);
     assert_eq!(reports, 1);
-    let Some(Codec::H264(config)) = depacketiser.codec() else {
-        panic!("no parameter sets")
-    };
-    assert_eq!(
-        config
-            .picture()
-            .map(|picture| (picture.width, picture.height)),
-        Ok((128, 96))
-    );
+    let Some(Codec::H264(config)) = depacketiser.codec() else { panic!("no parameter sets") };
+    assert_eq!(config.picture().map(|picture| (picture.width, picture.height)), Ok((128, 96)));
     let keys: Vec<_> = units.iter().map(|unit| unit.key == KeyKind::Key).collect();
     assert_eq!(keys, [true, false, false, false, false, true, false]);
     assert!(units.iter().all(|unit| unit.complete));
-    let places: Vec<_> = units
-        .iter()
-        .map(|unit| (unit.rtp_ticks - units[0].rtp_ticks) / 18_000)
-        .collect();
+    let places: Vec<_> =
+        units.iter().map(|unit| (unit.rtp_ticks - units[0].rtp_ticks) / 18_000).collect();
     assert_eq!(places, [0, 3, 1, 2, 4, 5, 6]);
     for unit in &units {
         let nals: Result<Vec<_>, _> = h264::LengthPrefixed::new(&unit.payload, 4).collect();

@@ -134,39 +134,17 @@ fn consent(connection: &mut server::Connection, event: Event) {
             let content_base = None;
             connection.describe(token, Ok(Description { sdp, content_base }))
         }
-        Event::Setup {
-            token,
-            control,
-            offered,
-            ..
-        } => match offered.into_iter().next_back() {
+        Event::Setup { token, control, offered, .. } => match offered.into_iter().next_back() {
             Some(transport) => {
                 let track = control.track.unwrap_or(0);
                 connection.setup(token, Ok(Chosen { track, transport }))
             }
             None => unreachable!("no event without an offer"),
         },
-        Event::Play {
-            token,
-            tracks,
-            range,
-            scale,
-            ..
-        } => {
-            let rtp_info = tracks.iter().map(|&track| TrackInfo {
-                track,
-                seq: 0,
-                rtptime: 0,
-            });
+        Event::Play { token, tracks, range, scale, .. } => {
+            let rtp_info = tracks.iter().map(|&track| TrackInfo { track, seq: 0, rtptime: 0 });
             let rtp_info = rtp_info.collect();
-            connection.play(
-                token,
-                Ok(Playing {
-                    range,
-                    scale,
-                    rtp_info,
-                }),
-            )
+            connection.play(token, Ok(Playing { range, scale, rtp_info }))
         }
         Event::Pause { token, at, .. } => connection.pause(token, Ok(at)),
         Event::Teardown { token, .. } => connection.teardown(token),
@@ -180,14 +158,8 @@ fn command_client(
     now: Instant,
     choice: usize,
 ) -> Result<(), client::Error> {
-    let client_port = PortPair {
-        rtp: 5000,
-        rtcp: Some(5001),
-    };
-    let channels = ChannelPair {
-        rtp: 0,
-        rtcp: Some(1),
-    };
+    let client_port = PortPair { rtp: 5000, rtcp: Some(5001) };
+    let channels = ChannelPair { rtp: 0, rtcp: Some(1) };
     match choice % 8 {
         0 => connection.options(now),
         1 => connection.describe(now),
@@ -243,11 +215,7 @@ mod tests {
             "Public: OPTIONS\r\n",
             "Content-Base: ",
         ];
-        let words: Vec<_> = words
-            .iter()
-            .map(|&word| word.to_owned())
-            .chain([named])
-            .collect();
+        let words: Vec<_> = words.iter().map(|&word| word.to_owned()).chain([named]).collect();
         let word = proptest::sample::select(words);
         let words = proptest::collection::vec(word, 0..60);
         let noise = proptest::collection::vec(any::<u8>(), 0..60);

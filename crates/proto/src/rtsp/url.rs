@@ -83,19 +83,12 @@ impl Url {
 
     /// The port, or the scheme's own.
     pub fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(if self.secure {
-            DEFAULT_PORT_SECURE
-        } else {
-            DEFAULT_PORT
-        })
+        self.port.unwrap_or(if self.secure { DEFAULT_PORT_SECURE } else { DEFAULT_PORT })
     }
 
     /// The address without user and password, as it goes into requests and logs.
     pub fn without_userinfo(&self) -> Url {
-        Url {
-            userinfo: None,
-            ..self.clone()
-        }
+        Url { userinfo: None, ..self.clone() }
     }
 }
 
@@ -128,11 +121,7 @@ impl ControlPath {
     /// control text to whatever base they were given.
     pub fn parse(target: &str) -> Result<ControlPath, Error> {
         if target == "*" {
-            return Ok(ControlPath {
-                stream: String::new(),
-                track: None,
-                query: None,
-            });
+            return Ok(ControlPath { stream: String::new(), track: None, query: None });
         }
         let url;
         let (path, query) = if target.contains("://") {
@@ -194,11 +183,7 @@ pub fn resolve(base: &str, control: &str) -> String {
         return control.to_owned();
     }
     if let (Some(path), Ok(url)) = (control.strip_prefix('/'), Url::parse(base)) {
-        let root = Url {
-            path: String::new(),
-            query: None,
-            ..url
-        };
+        let root = Url { path: String::new(), query: None, ..url };
         return format!("{root}/{path}");
     }
     match base.ends_with('/') {
@@ -220,9 +205,7 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
 fn split_track(text: &str) -> (&str, Option<u8>) {
     let trimmed = text.trim_end_matches('/');
     let (rest, last) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
-    let track = last
-        .get(..TRACK.len())
-        .filter(|t| t.eq_ignore_ascii_case(TRACK));
+    let track = last.get(..TRACK.len()).filter(|t| t.eq_ignore_ascii_case(TRACK));
     match track.and_then(|_| last.get(TRACK.len()..)?.parse().ok()) {
         Some(track) => (rest, Some(track)),
         None => (text, None),
@@ -233,10 +216,7 @@ fn parse_host(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, behind) = rest.split_once(']')?;
-            (
-                host,
-                behind.strip_prefix(':').or(behind.is_empty().then_some("")),
-            )
+            (host, behind.strip_prefix(':').or(behind.is_empty().then_some("")))
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -292,10 +272,7 @@ mod tests {
         let name = |s: &str| s.to_owned();
         assert_eq!(control("rtsp://h:8554/movie"), (name("movie"), None, None));
         assert_eq!(control("rtsp://h/movie/"), (name("movie"), None, None));
-        assert_eq!(
-            control("rtsp://h/a/b%20c/trackID=1"),
-            (name("a/b c"), Some(1), None)
-        );
+        assert_eq!(control("rtsp://h/a/b%20c/trackID=1"), (name("a/b c"), Some(1), None));
         assert_eq!(control("rtsp://h"), (name(""), None, None));
         assert_eq!(control("*"), (name(""), None, None));
         assert_eq!(control("/movie/trackID=0"), (name("movie"), Some(0), None));
@@ -308,10 +285,7 @@ mod tests {
         let expected = ("movie".to_owned(), Some(2), query.clone());
         assert_eq!(control("rtsp://h/movie?x=1/trackID=2"), expected);
         assert_eq!(control("rtsp://h/movie/trackID=2?x=1"), expected);
-        assert_eq!(
-            control("rtsp://h/movie?x=1/"),
-            ("movie".to_owned(), None, query)
-        );
+        assert_eq!(control("rtsp://h/movie?x=1/"), ("movie".to_owned(), None, query));
     }
 
     #[test]
@@ -369,10 +343,7 @@ mod tests {
     fn control_texts_resolve_as_servers_mean_them() {
         assert_eq!(resolve("rtsp://h/a/", "trackID=1"), "rtsp://h/a/trackID=1");
         assert_eq!(resolve("rtsp://h/a", "trackID=1"), "rtsp://h/a/trackID=1");
-        assert_eq!(
-            resolve("rtsp://h/a?q=1", "trackID=1"),
-            "rtsp://h/a?q=1/trackID=1"
-        );
+        assert_eq!(resolve("rtsp://h/a?q=1", "trackID=1"), "rtsp://h/a?q=1/trackID=1");
         assert_eq!(resolve("rtsp://h/a/", "*"), "rtsp://h/a/");
         assert_eq!(resolve("rtsp://h/a", ""), "rtsp://h/a");
         assert_eq!(resolve("rtsp://h/a", "rtsp://k/b"), "rtsp://k/b");

@@ -145,16 +145,12 @@ pub const ENTRIES_MAX: usize = 128;
 impl Media {
     /// What a payload type stands for; absent for a static one that is not spelt out.
     pub fn rtpmap(&self, payload_type: u8) -> Option<&RtpMap> {
-        self.rtpmaps
-            .iter()
-            .find(|map| map.payload_type == payload_type)
+        self.rtpmaps.iter().find(|map| map.payload_type == payload_type)
     }
 
     /// The format parameters of a payload type.
     pub fn fmtp(&self, payload_type: u8) -> Option<&Fmtp> {
-        self.fmtps
-            .iter()
-            .find(|fmtp| fmtp.payload_type == payload_type)
+        self.fmtps.iter().find(|fmtp| fmtp.payload_type == payload_type)
     }
 }
 

@@ -62,30 +62,14 @@ impl Offer {
     /// written as spaces, so that no value can forge a line.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(512);
-        let Origin {
-            id,
-            version,
-            address,
-        } = self.origin;
+        let Origin { id, version, address } = self.origin;
         let (family, any) = match address {
             IpAddr::V4(_) => ("IP4", "0.0.0.0"),
             IpAddr::V6(_) => ("IP6", "::"),
         };
         line(&mut text, "v=", "0");
-        line(
-            &mut text,
-            "o=",
-            &format!("- {id} {version} IN {family} {address}"),
-        );
-        line(
-            &mut text,
-            "s=",
-            if self.name.trim().is_empty() {
-                "-"
-            } else {
-                &self.name
-            },
-        );
+        line(&mut text, "o=", &format!("- {id} {version} IN {family} {address}"));
+        line(&mut text, "s=", if self.name.trim().is_empty() { "-" } else { &self.name });
         line(&mut text, "c=", &format!("IN {family} {any}"));
         line(&mut text, "t=", "0 0");
         line(&mut text, "a=control:", "*");
@@ -100,10 +84,9 @@ impl Offer {
 
     fn range(&self) -> Option<Range> {
         match self.extent {
-            Extent::Movie(length) => Some(Range::Npt {
-                start: Some(Npt::At(Duration::ZERO)),
-                end: Some(length),
-            }),
+            Extent::Movie(length) => {
+                Some(Range::Npt { start: Some(Npt::At(Duration::ZERO)), end: Some(length) })
+            }
             Extent::Live => Some(Range::NOW),
             Extent::Unknown => None,
         }
@@ -112,9 +95,7 @@ impl Offer {
 
 impl OfferedTrack {
     fn encode(&self, text: &mut String) {
-        let OfferedTrack {
-            kind, payload_type, ..
-        } = self;
+        let OfferedTrack { kind, payload_type, .. } = self;
         line(text, "m=", &format!("{kind} 0 RTP/AVP {payload_type}"));
         if let Some(kbps) = self.bandwidth_kbps {
             line(text, "b=AS:", &kbps.to_string());

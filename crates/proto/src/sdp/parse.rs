@@ -17,9 +17,7 @@ impl SessionDescription {
             let bytes = text.len();
             return Err(Error::TooLong { bytes });
         }
-        let mut lines = text
-            .split(['\r', '\n'])
-            .filter(|line| !line.trim().is_empty());
+        let mut lines = text.split(['\r', '\n']).filter(|line| !line.trim().is_empty());
         let first = lines.next().unwrap_or_default();
         // A byte order mark is seen in the wild.
         if first.trim_start_matches('\u{feff}').trim() != "v=0" {
@@ -88,10 +86,8 @@ impl Reader {
 
     fn bandwidth(&mut self, value: &str) -> Option<()> {
         let (kind, value) = value.split_once(':')?;
-        let bandwidth = Bandwidth {
-            kind: kind.trim().to_owned(),
-            value: value.trim().parse().ok()?,
-        };
+        let bandwidth =
+            Bandwidth { kind: kind.trim().to_owned(), value: value.trim().parse().ok()? };
         let list = match self.description.media.last_mut() {
             Some(media) => &mut media.bandwidth,
             None => &mut self.description.bandwidth,
@@ -169,18 +165,12 @@ fn parse_rtpmap(value: &str) -> Option<RtpMap> {
 /// `96 packetization-mode=1; profile-level-id=64001F`. Values may hold `=`.
 fn parse_fmtp(value: &str) -> Option<Fmtp> {
     let (payload_type, rest) = value.split_once([' ', '\t']).unwrap_or((value, ""));
-    let parameters = rest
-        .split(';')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
+    let parameters = rest.split(';').map(str::trim).filter(|part| !part.is_empty());
     let parameters = parameters.take(ENTRIES_MAX).map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         (name.trim().to_owned(), value.trim().to_owned())
     });
-    Some(Fmtp {
-        payload_type: payload_type.parse().ok()?,
-        parameters: parameters.collect(),
-    })
+    Some(Fmtp { payload_type: payload_type.parse().ok()?, parameters: parameters.collect() })
 }
 
 fn parse_rate(value: &str) -> Option<f64> {

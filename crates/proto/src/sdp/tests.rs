@@ -37,11 +37,7 @@ fn offer() -> Offer {
         bandwidth_kbps: None,
     };
     Offer {
-        origin: Origin {
-            id: 7,
-            version: 1,
-            address: "192.0.2.1".parse().unwrap(),
-        },
+        origin: Origin { id: 7, version: 1, address: "192.0.2.1".parse().unwrap() },
         name: "movie".to_owned(),
         extent: Extent::Movie(Duration::from_millis(12_345)),
         tracks: vec![
@@ -59,9 +55,7 @@ fn a_cameras_description_is_read() {
     assert_eq!(description.range, Some(Range::from(Duration::ZERO)));
     assert_eq!(description.bandwidth[0].value, 50_000);
     assert_eq!(description.skipped_lines, 0);
-    let [video, audio] = description.media.as_slice() else {
-        panic!("two tracks")
-    };
+    let [video, audio] = description.media.as_slice() else { panic!("two tracks") };
     assert_eq!((video.kind.as_str(), video.port), ("video", 0));
     assert_eq!(video.protocol, "RTP/AVP");
     assert_eq!(video.control.as_deref(), Some("trackID=1"));
@@ -83,11 +77,7 @@ fn line_ends_may_lack_cr_or_lf() {
     let expected = SessionDescription::parse(CAMERA).unwrap();
     for end in ["\n", "\r", "\r\n\r\n"] {
         let text = CAMERA.replace("\r\n", end);
-        assert_eq!(
-            SessionDescription::parse(&text),
-            Ok(expected.clone()),
-            "{end:?}"
-        );
+        assert_eq!(SessionDescription::parse(&text), Ok(expected.clone()), "{end:?}");
     }
 }
 
@@ -105,21 +95,12 @@ fn what_cannot_be_read_is_passed_over_and_counted() {
 
 #[test]
 fn a_text_that_is_no_description_is_an_error() {
-    assert_eq!(
-        SessionDescription::parse(""),
-        Err(Error::Version(String::new()))
-    );
+    assert_eq!(SessionDescription::parse(""), Err(Error::Version(String::new())));
     let page = SessionDescription::parse("<html>\n</html>");
     assert_eq!(page, Err(Error::Version("<html>".to_owned())));
-    assert_eq!(
-        SessionDescription::parse("v=0\r\ns=x\r\n"),
-        Err(Error::NoMedia)
-    );
+    assert_eq!(SessionDescription::parse("v=0\r\ns=x\r\n"), Err(Error::NoMedia));
     let long = "v=0\r\n".repeat(TEXT_BYTES_MAX);
-    assert!(matches!(
-        SessionDescription::parse(&long),
-        Err(Error::TooLong { .. })
-    ));
+    assert!(matches!(SessionDescription::parse(&long), Err(Error::TooLong { .. })));
 }
 
 #[test]
@@ -154,24 +135,15 @@ fn a_movie_is_described_line_by_line() {
 
 #[test]
 fn a_live_stream_has_only_now() {
-    let live = Offer {
-        extent: Extent::Live,
-        ..offer()
-    };
+    let live = Offer { extent: Extent::Live, ..offer() };
     assert!(live.encode().contains("\r\na=range:npt=now-\r\n"));
-    let unknown = Offer {
-        extent: Extent::Unknown,
-        ..offer()
-    };
+    let unknown = Offer { extent: Extent::Unknown, ..offer() };
     assert!(!unknown.encode().contains("range"));
 }
 
 #[test]
 fn a_name_forges_no_line() {
-    let offer = Offer {
-        name: "a\r\nm=video 1 X 1".to_owned(),
-        ..offer()
-    };
+    let offer = Offer { name: "a\r\nm=video 1 X 1".to_owned(), ..offer() };
     let description = SessionDescription::parse(&offer.encode()).unwrap();
     assert_eq!(description.media.len(), 2);
     assert_eq!(description.name.as_deref(), Some("a  m=video 1 X 1"));

@@ -170,9 +170,7 @@ impl Connection {
             return 0;
         }
         let low_water = self.settings.not_sent_low_water_bytes;
-        self.sender
-            .room_bytes()
-            .min(low_water.saturating_sub(self.sender.not_sent_bytes()))
+        self.sender.room_bytes().min(low_water.saturating_sub(self.sender.not_sent_bytes()))
     }
 
     /// Bytes that were accepted and not sent for the first time yet.
@@ -351,17 +349,14 @@ impl Connection {
             self.answer_unacceptable(&segment);
             return;
         }
-        self.sender
-            .acknowledge(self.now, &segment, &mut self.timers, &mut self.counters);
+        self.sender.acknowledge(self.now, &segment, &mut self.timers, &mut self.counters);
         if self.detached && !segment.payload.is_empty() {
             self.abort();
             return;
         }
         let was_finished = self.receiver.is_finished();
         let counters = &mut self.counters;
-        let readable = self
-            .receiver
-            .take(self.now, segment, &mut self.timers, counters);
+        let readable = self.receiver.take(self.now, segment, &mut self.timers, counters);
         if readable && self.receiver.ready_bytes() > 0 {
             self.tell(Event::Readable);
         }
@@ -375,9 +370,7 @@ impl Connection {
     /// peer learns where we are, but two ends that disagree must not answer each other for ever.
     fn answer_unacceptable(&mut self, segment: &Segment) {
         let repeated = segment.seq_len() > 0 && !segment.flags.syn;
-        let recently = self
-            .answered_at
-            .is_some_and(|at| self.now < at + ANSWER_INTERVAL);
+        let recently = self.answered_at.is_some_and(|at| self.now < at + ANSWER_INTERVAL);
         if repeated {
             self.counters.duplicates_received += 1;
             self.receiver.acknowledge_now();
@@ -395,16 +388,14 @@ impl Connection {
             return;
         }
         if self.detached && self.sender.is_done() && self.timers.get(Timer::Closing).is_none() {
-            self.timers
-                .set(Timer::Closing, self.now + self.settings.close_wait_max);
+            self.timers.set(Timer::Closing, self.now + self.settings.close_wait_max);
         }
         if !(self.sender.is_done() && self.receiver.is_finished()) {
             return;
         }
         self.tell(Event::Closed);
         self.state = State::TimeWait;
-        self.timers
-            .set(Timer::Closing, self.now + self.settings.time_wait);
+        self.timers.set(Timer::Closing, self.now + self.settings.time_wait);
     }
 
     fn expire(&mut self, timer: Timer) {
@@ -425,9 +416,7 @@ impl Connection {
             }
             Timer::Persist => {
                 self.detached_probes += u32::from(self.detached);
-                self.sender
-                    .persist()
-                    .filter(|()| self.detached_probes <= DETACHED_PROBES_MAX)
+                self.sender.persist().filter(|()| self.detached_probes <= DETACHED_PROBES_MAX)
             }
             Timer::DelayedAck => {
                 self.receiver.acknowledge_now();
@@ -445,11 +434,7 @@ impl Connection {
 
     fn next_segment(&mut self) -> Option<Segment> {
         if let Some(seq) = self.reset.take() {
-            let flags = Flags {
-                rst: true,
-                ack: true,
-                ..Flags::default()
-            };
+            let flags = Flags { rst: true, ack: true, ..Flags::default() };
             return Some(self.segment(seq, flags, SackBlocks::default(), Bytes::new()));
         }
         match self.state {
@@ -461,15 +446,9 @@ impl Connection {
         if self.receiver.owes_ack() && self.receiver.has_gap() {
             return Some(self.bare_ack(self.sender.nxt));
         }
-        let piece = self
-            .sender
-            .next(self.now, &mut self.timers, &mut self.counters);
+        let piece = self.sender.next(self.now, &mut self.timers, &mut self.counters);
         if let Some(Piece { seq, payload, fin }) = piece {
-            let flags = Flags {
-                ack: true,
-                fin,
-                ..Flags::default()
-            };
+            let flags = Flags { ack: true, fin, ..Flags::default() };
             return Some(self.segment(seq, flags, SackBlocks::default(), payload));
         }
         if self.sender.take_window_probe() {
@@ -495,21 +474,14 @@ impl Connection {
         self.opening.sent += 1;
         self.timers.set(Timer::Handshake, self.now + wait);
         let ack = self.state == State::SynReceived;
-        let flags = Flags {
-            syn: true,
-            ack,
-            ..Flags::default()
-        };
+        let flags = Flags { syn: true, ack, ..Flags::default() };
         let mut syn = self.segment(self.first, flags, SackBlocks::default(), Bytes::new());
         syn.mss_bytes = Some(self.settings.mss_bytes);
         Some(syn)
     }
 
     fn bare_ack(&mut self, seq: u64) -> Segment {
-        let flags = Flags {
-            ack: true,
-            ..Flags::default()
-        };
+        let flags = Flags { ack: true, ..Flags::default() };
         let blocks = self.receiver.sack_blocks();
         self.segment(seq, flags, blocks, Bytes::new())
     }
@@ -526,10 +498,7 @@ impl Connection {
             flags,
             window,
             sack,
-            timestamps: Timestamps {
-                value_us: stamp_us(self.now),
-                echo_us,
-            },
+            timestamps: Timestamps { value_us: stamp_us(self.now), echo_us },
             mss_bytes: None,
             ip_header_bytes: self.settings.ip_header_bytes,
             payload,

@@ -51,10 +51,7 @@ pub fn fuzz_segments(data: &[u8]) {
                 }
                 Output::Event(_) => {}
                 Output::Timeout(at) => {
-                    assert!(
-                        at.is_none_or(|at| at > now),
-                        "a timer in the past never ends"
-                    );
+                    assert!(at.is_none_or(|at| at > now), "a timer in the past never ends");
                     break;
                 }
             }
@@ -110,10 +107,7 @@ impl Input<'_> {
             },
             window: self.number(2),
             sack,
-            timestamps: Timestamps {
-                value_us: self.number(2),
-                echo_us: self.number(2),
-            },
+            timestamps: Timestamps { value_us: self.number(2), echo_us: self.number(2) },
             mss_bytes: (bits & 0x20 == 0).then(|| self.number(2)),
             ip_header_bytes: 20,
             payload: Bytes::from(vec![9; self.number(2) as usize % 3000]),

@@ -122,16 +122,11 @@ impl Settings {
         self.mss_bytes = self.mss_bytes.clamp(64, 65_000);
         let buffer = (self.mss_bytes as usize * 2)..=(1 << 30);
         self.send_buffer_bytes = self.send_buffer_bytes.clamp(1, *buffer.end());
-        self.receive_buffer_bytes = self
-            .receive_buffer_bytes
-            .clamp(*buffer.start(), *buffer.end());
-        self.receive_window_initial_bytes = self
-            .receive_window_initial_bytes
-            .clamp(*buffer.start(), *buffer.end());
+        self.receive_buffer_bytes = self.receive_buffer_bytes.clamp(*buffer.start(), *buffer.end());
+        self.receive_window_initial_bytes =
+            self.receive_window_initial_bytes.clamp(*buffer.start(), *buffer.end());
         self.initial_window_segments = self.initial_window_segments.clamp(1, 1000);
-        self.rto_min = self
-            .rto_min
-            .clamp(Duration::from_millis(1), Duration::from_secs(60));
+        self.rto_min = self.rto_min.clamp(Duration::from_millis(1), Duration::from_secs(60));
         self.delayed_ack = self.delayed_ack.min(Duration::from_millis(500));
         self.ip_header_bytes = self.ip_header_bytes.min(1000);
         self.not_sent_low_water_bytes = self.not_sent_low_water_bytes.max(1);

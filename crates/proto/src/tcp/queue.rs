@@ -82,8 +82,7 @@ impl ByteQueue {
 
     fn freeze_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.chunks
-                .push_back(core::mem::take(&mut self.tail).freeze());
+            self.chunks.push_back(core::mem::take(&mut self.tail).freeze());
         }
     }
 }

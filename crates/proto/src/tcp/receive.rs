@@ -157,8 +157,7 @@ impl Receiver {
         }
         if len >= u64::from(self.largest) && segment.flags.ack {
             let micros = stamp_us(now).wrapping_sub(segment.timestamps.echo_us);
-            self.space
-                .note_round_trip(Duration::from_micros(u64::from(micros)));
+            self.space.note_round_trip(Duration::from_micros(u64::from(micros)));
         }
         counters.bytes_received += self.next - before;
         if self.end == Some(self.next) && !self.finished {
@@ -183,12 +182,7 @@ impl Receiver {
     }
 
     fn has_beyond(&self, seq: u64) -> bool {
-        self.next > seq
-            || self
-                .ranges
-                .iter()
-                .next_back()
-                .is_some_and(|(_, end)| end > seq)
+        self.next > seq || self.ranges.iter().next_back().is_some_and(|(_, end)| end > seq)
     }
 
     fn store(&mut self, seq: u64, payload: Bytes, counters: &mut Counters) {
@@ -198,12 +192,11 @@ impl Receiver {
         }
         let pieces = &mut self.pieces;
         let mut new = false;
-        self.ranges
-            .insert(seq, seq + payload.len() as u64, |from, to| {
-                new = true;
-                let piece = part(&payload, (from - seq) as usize, (to - seq) as usize);
-                pieces.insert(from, piece);
-            });
+        self.ranges.insert(seq, seq + payload.len() as u64, |from, to| {
+            new = true;
+            let piece = part(&payload, (from - seq) as usize, (to - seq) as usize);
+            pieces.insert(from, piece);
+        });
         if !new {
             counters.duplicates_received += 1;
         }
@@ -299,11 +292,7 @@ impl Receiver {
         let free = self.space.bytes().saturating_sub(self.ready.len());
         let edge = self.next + free as u64;
         let step = u64::from(self.largest).min(self.space.bytes() as u64 / 2);
-        if edge >= self.edge + step {
-            edge
-        } else {
-            self.edge
-        }
+        if edge >= self.edge + step { edge } else { self.edge }
     }
 }
 

@@ -150,9 +150,7 @@ impl Sender {
             return 0;
         };
         let allowed = self.recovery.newest_round_trip + self.reordering_window();
-        let (lost, next) = self
-            .board
-            .mark_lost(newest.order, |sent_at| sent_at + allowed <= now);
+        let (lost, next) = self.board.mark_lost(newest.order, |sent_at| sent_at + allowed <= now);
         if let Some(sent_at) = next {
             timers.set(Timer::Reordering, sent_at + allowed);
         }
@@ -172,20 +170,13 @@ impl Sender {
 
     fn begin_fast(&mut self, counters: &mut Counters) {
         let recovery = &mut self.recovery;
-        recovery.undo = Some(Undo {
-            congestion: self.congestion.clone(),
-            repeated_us: None,
-        });
+        recovery.undo = Some(Undo { congestion: self.congestion.clone(), repeated_us: None });
         recovery.phase = Phase::Fast { until: self.nxt };
         recovery.one_more = true;
         recovery.tail_probe = None;
         // What is lost was in flight when the loss began.
         let flight = i64::from(self.congestion.window_segments());
-        recovery.reduction = Reduction {
-            delivered: 0,
-            sent: 0,
-            flight,
-        };
+        recovery.reduction = Reduction { delivered: 0, sent: 0, flight };
         counters.recoveries += 1;
         self.congestion.reduce();
     }
@@ -193,10 +184,8 @@ impl Sender {
     /// A time-out: all is lost, and sending begins anew with one segment.
     pub(super) fn begin_loss(&mut self, counters: &mut Counters) {
         if self.recovery.phase == Phase::Open {
-            self.recovery.undo = Some(Undo {
-                congestion: self.congestion.clone(),
-                repeated_us: None,
-            });
+            self.recovery.undo =
+                Some(Undo { congestion: self.congestion.clone(), repeated_us: None });
             counters.recoveries += 1;
             self.congestion.reduce();
         }
@@ -223,11 +212,7 @@ impl Sender {
     /// The first acknowledgement after a repetition tells by its time stamp what it answers; if
     /// that was sent before the repetition, nothing had been lost (RFC 3522).
     fn undo_if_spurious(&mut self, echo_us: u32, counters: &mut Counters) {
-        let Some(repeated_us) = self
-            .recovery
-            .undo
-            .as_ref()
-            .and_then(|undo| undo.repeated_us)
+        let Some(repeated_us) = self.recovery.undo.as_ref().and_then(|undo| undo.repeated_us)
         else {
             return;
         };
@@ -249,16 +234,10 @@ impl Sender {
     /// RFC 8985 section 7.4, told apart by the time stamp: a probe that repeated a segment and was
     /// the one that arrived has hidden a loss, which the window must answer all the same.
     fn settle_tail_probe(&mut self, echo_us: u32, counters: &mut Counters) {
-        let Some(probe) = self
-            .recovery
-            .tail_probe
-            .take_if(|probe| self.una >= probe.end)
-        else {
+        let Some(probe) = self.recovery.tail_probe.take_if(|probe| self.una >= probe.end) else {
             return;
         };
-        let repaired = probe
-            .sent_us
-            .is_some_and(|sent_us| !is_before(echo_us, sent_us));
+        let repaired = probe.sent_us.is_some_and(|sent_us| !is_before(echo_us, sent_us));
         if repaired && !self.recovery.is_active() {
             counters.recoveries += 1;
             self.congestion.reduce();

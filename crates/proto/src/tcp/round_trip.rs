@@ -18,21 +18,14 @@ struct Estimate {
 
 impl RoundTrip {
     pub(crate) fn new(rto_min: Duration) -> Self {
-        RoundTrip {
-            estimate: None,
-            rto_min_nanos: nanos(rto_min),
-        }
+        RoundTrip { estimate: None, rto_min_nanos: nanos(rto_min) }
     }
 
     /// A measurement.
     pub(crate) fn sample(&mut self, span: Duration) {
         let sample = nanos(span).clamp(1, SAMPLE_NANOS_MAX);
         self.estimate = Some(match self.estimate {
-            None => Estimate {
-                smoothed: sample,
-                variation: sample / 2,
-                least: sample,
-            },
+            None => Estimate { smoothed: sample, variation: sample / 2, least: sample },
             Some(was) => Estimate {
                 smoothed: (7 * was.smoothed + sample) / 8,
                 variation: (3 * was.variation + was.smoothed.abs_diff(sample)) / 4,
@@ -43,25 +36,18 @@ impl RoundTrip {
 
     /// The smoothed round trip.
     pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.estimate
-            .map(|estimate| Duration::from_nanos(estimate.smoothed))
+        self.estimate.map(|estimate| Duration::from_nanos(estimate.smoothed))
     }
 
     /// The least round trip measured.
     pub(crate) fn least(&self) -> Option<Duration> {
-        self.estimate
-            .map(|estimate| Duration::from_nanos(estimate.least))
+        self.estimate.map(|estimate| Duration::from_nanos(estimate.least))
     }
 
     /// The time-out, without back-off. The floor lies under the term for variation, as in Linux,
     /// so that a steady long round trip does not make every small delay a time-out.
     pub(crate) fn timeout(&self) -> Duration {
-        let Some(Estimate {
-            smoothed,
-            variation,
-            ..
-        }) = self.estimate
-        else {
+        let Some(Estimate { smoothed, variation, .. }) = self.estimate else {
             return TIMEOUT_INITIAL;
         };
         let span = Duration::from_nanos(smoothed + (4 * variation).max(self.rto_min_nanos));
@@ -70,9 +56,7 @@ impl RoundTrip {
 
     /// The time-out after `expiries` of it in a row (RFC 6298 section 5.5).
     pub(crate) fn timeout_backed_off(&self, expiries: u32) -> Duration {
-        self.timeout()
-            .saturating_mul(1 << expiries.min(16))
-            .min(TIMEOUT_MAX)
+        self.timeout().saturating_mul(1 << expiries.min(16)).min(TIMEOUT_MAX)
     }
 }
 
@@ -99,10 +83,7 @@ mod tests {
             round_trip.sample(Duration::from_millis(100));
         }
         assert_eq!(round_trip.timeout(), Duration::from_millis(300));
-        assert_eq!(
-            round_trip.timeout_backed_off(2),
-            Duration::from_millis(1200)
-        );
+        assert_eq!(round_trip.timeout_backed_off(2), Duration::from_millis(1200));
         assert_eq!(round_trip.timeout_backed_off(40), TIMEOUT_MAX);
     }
 }

@@ -168,11 +168,7 @@ impl Scoreboard {
         let Some((from, to)) = new else { return };
         let forward = self.forward;
         let begin = self.sent.partition_point(|sent| sent.end <= from);
-        for sent in self
-            .sent
-            .range_mut(begin..)
-            .take_while(|sent| sent.seq < to)
-        {
+        for sent in self.sent.range_mut(begin..).take_while(|sent| sent.seq < to) {
             match sent.state {
                 State::Sacked => continue,
                 State::InFlight => self.in_flight -= 1,
@@ -219,10 +215,7 @@ impl Scoreboard {
     /// Marks as lost all that has not arrived. If the peer took back what it acknowledged
     /// selectively (RFC 2018 section 8), that too.
     pub(crate) fn mark_all_lost(&mut self) {
-        let reneged = self
-            .sent
-            .front()
-            .is_some_and(|first| first.state == State::Sacked);
+        let reneged = self.sent.front().is_some_and(|first| first.state == State::Sacked);
         if reneged {
             self.sacked.clear();
             self.sacked_segments = 0;
@@ -286,10 +279,7 @@ impl Scoreboard {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Scoreboard {
-            next_order: self.next_order,
-            ..Scoreboard::default()
-        };
+        *self = Scoreboard { next_order: self.next_order, ..Scoreboard::default() };
     }
 
     fn log(&mut self, key: u64) -> u64 {
@@ -303,10 +293,7 @@ impl Scoreboard {
     }
 
     fn rebuild_transmissions(&mut self) {
-        let in_flight = self
-            .sent
-            .iter()
-            .filter(|sent| sent.state == State::InFlight);
+        let in_flight = self.sent.iter().filter(|sent| sent.state == State::InFlight);
         let mut open: Vec<(u64, u64)> = in_flight.map(|sent| (sent.order, sent.key)).collect();
         open.sort_unstable();
         self.transmissions = open.into();
@@ -339,10 +326,7 @@ impl Delivered {
             return;
         }
         if self.newest.is_none_or(|newest| sent.order > newest.order) {
-            self.newest = Some(Newest {
-                sent_at: sent.sent_at,
-                order: sent.order,
-            });
+            self.newest = Some(Newest { sent_at: sent.sent_at, order: sent.order });
         }
     }
 }
@@ -352,9 +336,7 @@ impl Delivered {
     /// `sent_at` (RFC 8985 section 6.2 step 2).
     fn is_earlier(&self, sent_at: Instant) -> bool {
         self.now.since(sent_at) < self.round_trip_least
-            || self
-                .echo_us
-                .is_some_and(|echo_us| is_before(echo_us, stamp_us(sent_at)))
+            || self.echo_us.is_some_and(|echo_us| is_before(echo_us, stamp_us(sent_at)))
     }
 }
 

@@ -65,9 +65,7 @@ impl Segment {
     /// Length of the IP packet: headers, options and payload.
     pub fn ip_bytes(&self) -> u32 {
         let payload = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
-        let headers = self
-            .ip_header_bytes
-            .saturating_add(TCP_HEADER_BYTES + self.option_bytes());
+        let headers = self.ip_header_bytes.saturating_add(TCP_HEADER_BYTES + self.option_bytes());
         headers.saturating_add(payload)
     }
 
@@ -83,15 +81,9 @@ impl Segment {
             return None;
         }
         let mut reset = Segment {
-            flags: Flags {
-                rst: true,
-                ..Flags::default()
-            },
+            flags: Flags { rst: true, ..Flags::default() },
             ip_header_bytes: self.ip_header_bytes,
-            timestamps: Timestamps {
-                value_us: 0,
-                echo_us: self.timestamps.value_us,
-            },
+            timestamps: Timestamps { value_us: 0, echo_us: self.timestamps.value_us },
             ..Segment::default()
         };
         if self.flags.ack {
@@ -138,11 +130,7 @@ impl SackBlocks {
     }
 
     fn option_bytes(&self) -> u32 {
-        if self.is_empty() {
-            0
-        } else {
-            4 + 8 * u32::from(self.len)
-        }
+        if self.is_empty() { 0 } else { 4 + 8 * u32::from(self.len) }
     }
 }
 
@@ -186,10 +174,7 @@ mod tests {
     fn a_reset_is_never_answered() {
         let syn = Segment {
             seq: 7,
-            flags: Flags {
-                syn: true,
-                ..Flags::default()
-            },
+            flags: Flags { syn: true, ..Flags::default() },
             ..Segment::default()
         };
         let reset = syn.refusal().expect("a SYN is answered");

@@ -78,11 +78,7 @@ impl Sender {
             una: first,
             nxt: first + 1,
             fin: Fin::Open,
-            window: Window {
-                edge: first,
-                seq: 0,
-                ack: 0,
-            },
+            window: Window { edge: first, seq: 0, ack: 0 },
             congestion: Congestion::new(
                 settings.congestion_control,
                 settings.initial_window_segments,
@@ -131,8 +127,7 @@ impl Sender {
         if self.fin != Fin::Open {
             return 0;
         }
-        self.buffer_bytes
-            .saturating_sub(self.queue.len() + self.board.payload_bytes())
+        self.buffer_bytes.saturating_sub(self.queue.len() + self.board.payload_bytes())
     }
 
     pub(crate) fn not_sent_bytes(&self) -> usize {
@@ -229,11 +224,7 @@ impl Sender {
         self.recovery.one_more = false;
         let first = self.board.first()?.seq;
         let sent = self.board.repeat(now, key)?;
-        let piece = Piece {
-            seq: sent.seq,
-            payload: sent.payload.clone(),
-            fin: sent.fin,
-        };
+        let piece = Piece { seq: sent.seq, payload: sent.payload.clone(), fin: sent.fin };
         counters.retransmitted += 1;
         if piece.seq == first {
             // RFC 6675 section 5 step 4.3: the first hole's repetition restarts the timer.
@@ -338,11 +329,7 @@ impl Sender {
             || (segment.seq == self.window.seq && segment.ack >= self.window.ack);
         if newer {
             let edge = segment.ack + u64::from(segment.window);
-            self.window = Window {
-                edge,
-                seq: segment.seq,
-                ack: segment.ack,
-            };
+            self.window = Window { edge, seq: segment.seq, ack: segment.ack };
         }
     }
 
@@ -383,16 +370,9 @@ impl Sender {
             return;
         };
         // The acknowledgement of a lone segment may be delayed.
-        let delay = if self.board.segments() == 1 {
-            self.rto_min
-        } else {
-            PROBE_DELAY_MIN
-        };
+        let delay = if self.board.segments() == 1 { self.rto_min } else { PROBE_DELAY_MIN };
         let at = now + 2 * smoothed + delay;
-        if timers
-            .get(Timer::Retransmission)
-            .is_some_and(|timeout| at < timeout)
-        {
+        if timers.get(Timer::Retransmission).is_some_and(|timeout| at < timeout) {
             timers.set(Timer::TailLossProbe, at);
         }
     }
@@ -415,10 +395,7 @@ impl Sender {
             self.recovery.probe_key = self.board.last_in_flight();
         }
         let end = self.nxt;
-        self.recovery.tail_probe = Some(TailProbe {
-            end,
-            sent_us: (!new).then(|| stamp_us(now)),
-        });
+        self.recovery.tail_probe = Some(TailProbe { end, sent_us: (!new).then(|| stamp_us(now)) });
         timers.set(Timer::Retransmission, now + self.round_trip.timeout());
     }
 

@@ -61,10 +61,7 @@ impl Timers {
     /// Takes the earliest of those that are due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
         let due = |timer: &Timer| self.get(*timer).filter(|at| *at <= now);
-        let timer = ALL
-            .into_iter()
-            .filter(|timer| due(timer).is_some())
-            .min_by_key(due)?;
+        let timer = ALL.into_iter().filter(|timer| due(timer).is_some()).min_by_key(due)?;
         self.clear(timer);
         Some(timer)
     }

@@ -41,10 +41,7 @@ enum Entry {
 
 impl Cache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Cache {
-            bytes_max,
-            state: Mutex::default(),
-        }
+        Cache { bytes_max, state: Mutex::default() }
     }
 
     /// Chunk `index` of `movie`, from the cache or read and packed where it may block. Several
@@ -94,8 +91,11 @@ impl Cache {
 }
 
 impl State {
-    /// Takes the entry out and wakes who waited for it.
+    /// Takes the entry out, if it is being read, and wakes who waited for it.
     fn take_loading(&mut self, key: Key) {
+        if !matches!(self.entries.get(&key), Some(Entry::Loading(_))) {
+            return;
+        }
         if let Some(Entry::Loading(waiting)) = self.entries.remove(&key) {
             waiting.into_iter().for_each(Waker::wake);
         }
@@ -131,13 +131,7 @@ impl Loading<'_> {
         state.take_loading(self.key);
         let used = state.uses;
         state.bytes += chunk.bytes();
-        state.entries.insert(
-            self.key,
-            Entry::Loaded {
-                chunk: Arc::clone(chunk),
-                used,
-            },
-        );
+        state.entries.insert(self.key, Entry::Loaded { chunk: Arc::clone(chunk), used });
         state.trim(self.cache.bytes_max);
     }
 }

@@ -64,18 +64,12 @@ impl Movie {
         let reader = file.clone();
         let index = host.blocking(move || read_index(&reader)).await;
         let index = index.map_err(|error| match error {
-            OpenError::Media(source) => Error::Movie {
-                path: path.to_owned(),
-                source,
-            },
+            OpenError::Media(source) => Error::Movie { path: path.to_owned(), source },
             OpenError::Io(source) => Error::open(path, source),
         })?;
         let tracks = index.tracks().to_vec();
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
-            return Err(Error::TrackCount {
-                stream: name.to_owned(),
-                count: tracks.len(),
-            });
+            return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
         StreamPacker::new(&tracks, Packing::Datagrams)?;
         for skipped in index.skipped() {
@@ -86,15 +80,7 @@ impl Movie {
         }
         let (chunks, slots) = place_chunks(&index);
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok(Movie {
-            name,
-            path,
-            file,
-            index,
-            tracks,
-            chunks,
-            slots,
-        })
+        Ok(Movie { name, path, file, index, tracks, chunks, slots })
     }
 
     /// Its name in the hub.
@@ -127,10 +113,7 @@ impl Movie {
     pub(crate) fn start_at(&self, at: MediaTime) -> (u64, MediaTime) {
         let gop = self.index.gop_at(at);
         let place = self.chunks.partition_point(|chunk| chunk.gop < gop);
-        let first = self
-            .chunks
-            .get(place)
-            .map_or(self.slots, |chunk| chunk.first);
+        let first = self.chunks.get(place).map_or(self.slots, |chunk| chunk.first);
         (first, self.index.gop_start(gop))
     }
 
@@ -139,15 +122,8 @@ impl Movie {
     pub(crate) fn end_at(&self, at: MediaTime) -> u64 {
         let gop = self.index.gop_at(at);
         let place = self.chunks.partition_point(|chunk| chunk.gop < gop);
-        let first = self
-            .chunks
-            .get(place)
-            .map_or(self.slots, |chunk| chunk.first);
-        let before = self
-            .index
-            .gop_samples(gop)
-            .take_while(|sample| sample.dts < at)
-            .count();
+        let first = self.chunks.get(place).map_or(self.slots, |chunk| chunk.first);
+        let before = self.index.gop_samples(gop).take_while(|sample| sample.dts < at).count();
         first + before as u64
     }
 
@@ -156,9 +132,7 @@ impl Movie {
         if slot >= self.slots {
             return None;
         }
-        self.chunks
-            .partition_point(|chunk| chunk.first <= slot)
-            .checked_sub(1)
+        self.chunks.partition_point(|chunk| chunk.first <= slot).checked_sub(1)
     }
 
     /// Reads and packs a chunk. Blocks.
@@ -167,19 +141,9 @@ impl Movie {
         let frames = self.read_frames(index)?;
         let slots: Result<Vec<_>, _> = frames.iter().map(|frame| packer.pack(frame)).collect();
         let slots = slots?;
-        let bytes = slots
-            .iter()
-            .map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES)
-            .sum();
-        let first = self
-            .chunks
-            .get(index)
-            .map_or(self.slots, |chunk| chunk.first);
-        Ok(Chunk {
-            first,
-            slots,
-            bytes,
-        })
+        let bytes = slots.iter().map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES).sum();
+        let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
+        Ok(Chunk { first, slots, bytes })
     }
 
     /// How many chunks there are.
@@ -192,10 +156,7 @@ impl Movie {
         let Some(place) = self.chunks.get(index) else {
             return Ok(Vec::new());
         };
-        let end = self
-            .chunks
-            .get(index + 1)
-            .map_or(self.slots, |next| next.first);
+        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
         let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
         let samples = self.index.gop_samples(place.gop).skip(place.skip).take(count);
         let samples: Vec<Sample> = samples.collect();
@@ -271,8 +232,7 @@ impl Chunk {
 
     /// The frame with this number in the movie, if it is in here.
     pub(crate) fn get(&self, number: u64) -> Option<&Slot<Packed>> {
-        self.slots
-            .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+        self.slots.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 }
 
@@ -284,11 +244,7 @@ fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
         for (skip, sample) in index.gop_samples(gop).enumerate() {
             let is_full = frames >= CHUNK_FRAMES_MAX || bytes >= CHUNK_BYTES_MAX;
             if skip == 0 || is_full {
-                chunks.push(ChunkPlace {
-                    gop,
-                    skip,
-                    first: number,
-                });
+                chunks.push(ChunkPlace { gop, skip, first: number });
                 (frames, bytes) = (0, 0);
             }
             frames += 1;

@@ -58,12 +58,7 @@ impl State {
                     return false;
                 };
                 let more = walk.has_more();
-                plans.push(Plan {
-                    visit: *visit,
-                    bytes,
-                    reached: walk.take_reached(),
-                    more,
-                });
+                plans.push(Plan { visit: *visit, bytes, reached: walk.take_reached(), more });
                 more
             });
         }
@@ -108,21 +103,13 @@ impl State {
             bytes += message.interleaved_len();
         }
         let more = walk.has_more();
-        plans.push(Plan {
-            visit,
-            bytes,
-            reached: walk.take_reached(),
-            more,
-        });
+        plans.push(Plan { visit, bytes, reached: walk.take_reached(), more });
     }
 
     /// Moves the viewers on by what the network took.
     pub(crate) fn apply(&mut self, plans: &[Plan], results: &[Sent], now: Instant) {
         for (plan, sent) in plans.iter().zip(results) {
-            match (
-                self.viewers.get(plan.visit.viewer).map(|viewer| viewer.way),
-                *sent,
-            ) {
+            match (self.viewers.get(plan.visit.viewer).map(|viewer| viewer.way), *sent) {
                 (Some(Way::Tcp { outlet }), Sent::Bytes(bytes)) => {
                     self.apply_tcp(plan, outlet, bytes);
                 }
@@ -215,11 +202,7 @@ impl State {
             return;
         };
         viewer.cursor = reached.cursor;
-        let counts = reached
-            .seqs
-            .iter()
-            .zip(&reached.packets)
-            .zip(&reached.octets);
+        let counts = reached.seqs.iter().zip(&reached.packets).zip(&reached.octets);
         let (mut packets, mut octets) = (0, 0);
         for (track, ((seq, track_packets), track_octets)) in viewer.tracks.iter_mut().zip(counts) {
             if let Some(track) = track {

@@ -65,9 +65,7 @@ impl Feed {
             return Step::Nothing;
         }
         let new = self.delivered.max(self.window.base())..head;
-        let has_picture = new
-            .clone()
-            .any(|n| self.window.get(n).is_some_and(|slot| slot.picture));
+        let has_picture = new.clone().any(|n| self.window.get(n).is_some_and(|slot| slot.picture));
         let waits = self.has_pictures() && !has_picture && !self.window.closed;
         if waits && self.sound_due.is_none_or(|due| now < due) {
             let due = *self.sound_due.get_or_insert(now + SOUND_WAIT);
@@ -84,9 +82,6 @@ impl Feed {
     }
 
     fn has_pictures(&self) -> bool {
-        self.live
-            .tracks()
-            .iter()
-            .any(|track| track.codec.kind() == weir_media::Kind::Video)
+        self.live.tracks().iter().any(|track| track.codec.kind() == weir_media::Kind::Video)
     }
 }

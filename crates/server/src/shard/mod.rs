@@ -43,6 +43,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 const UDP_BURST_GAP: Duration = Duration::from_millis(2);
 /// After the system's own queue was full.
 const UDP_RETRY: Duration = Duration::from_millis(1);
+/// Between the last packet by UDP and the good-bye.
+const GOODBYE_WAIT: Duration = Duration::from_millis(200);
 /// What reads of control connections share.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -78,12 +80,7 @@ pub(crate) enum Letter {
     /// A connection is this shard's from now on.
     Connection(DetachedTcp, SocketAddr),
     /// RTCP came from a viewer.
-    Rtcp {
-        viewer: usize,
-        number: u64,
-        data: Bytes,
-        at: Instant,
-    },
+    Rtcp { viewer: usize, number: u64, data: Bytes, at: Instant },
     /// The server ends: say good-bye to everyone.
     Drain,
 }
@@ -93,10 +90,7 @@ const LETTERS_MAX: usize = 4096;
 
 impl Mailbox {
     pub(crate) fn new() -> Self {
-        Mailbox {
-            bell: Doorbell::new(),
-            letters: Arc::default(),
-        }
+        Mailbox { bell: Doorbell::new(), letters: Arc::default() }
     }
 
     /// Leaves a letter; `false` if too many wait already.
@@ -194,12 +188,7 @@ impl Shard {
     fn read(self: &Rc<Self>, letter: Letter, accept: &impl Fn(&Rc<Self>, DetachedTcp, SocketAddr)) {
         match letter {
             Letter::Connection(connection, peer) => accept(self, connection, peer),
-            Letter::Rtcp {
-                viewer,
-                number,
-                data,
-                at,
-            } => {
+            Letter::Rtcp { viewer, number, data, at } => {
                 self.rtcp_from_viewer(viewer, Some(number), &data, at);
             }
             Letter::Drain => self.drain(),
@@ -247,11 +236,7 @@ impl Shard {
 
     /// Takes over the writing side of a connection.
     pub(crate) fn add_outlet(&self, stream: &Rc<TcpStream>) -> usize {
-        let id = self
-            .state
-            .borrow_mut()
-            .outlets
-            .insert(Outlet::new(Rc::clone(stream)));
+        let id = self.state.borrow_mut().outlets.insert(Outlet::new(Rc::clone(stream)));
         stream.ring_when_writable(&self.mailbox.bell, KEY_OUTLET | id as u64);
         id
     }
@@ -281,10 +266,7 @@ impl Shard {
     /// Whether everything was sent, or never will be.
     pub(crate) fn is_flushed(&self, outlet: usize) -> bool {
         let state = self.state.borrow();
-        state
-            .outlets
-            .get(outlet)
-            .is_none_or(|out| out.failed || out.waiting_bytes() == 0)
+        state.outlets.get(outlet).is_none_or(|out| out.failed || out.waiting_bytes() == 0)
     }
 
     /// Forgets a connection.
@@ -317,10 +299,7 @@ impl Shard {
     /// Whether nothing waits to be sent on any connection.
     fn is_drained(&self) -> bool {
         let state = self.state.borrow();
-        state
-            .outlets
-            .iter()
-            .all(|(_, out)| out.failed || out.waiting_bytes() == 0)
+        state.outlets.iter().all(|(_, out)| out.failed || out.waiting_bytes() == 0)
     }
 
     /// Writes a summary of each stream every second.

@@ -93,12 +93,7 @@ impl Shard {
             let Some((track, clock_rate_hz)) = track else {
                 continue;
             };
-            let from = FromViewer {
-                viewer: viewer.number,
-                track,
-                clock_rate_hz,
-                block: *block,
-            };
+            let from = FromViewer { viewer: viewer.number, track, clock_rate_hz, block: *block };
             self.context.records.emit(at, from.event(utc));
         }
     }
@@ -110,11 +105,7 @@ impl Shard {
         match viewer.way {
             Way::Tcp { outlet } if viewer.phase == Phase::Playing => {
                 let outlet = state.outlets.get(outlet)?;
-                if outlet.blocked {
-                    viewer.alive
-                } else {
-                    Some(self.host.now())
-                }
+                if outlet.blocked { viewer.alive } else { Some(self.host.now()) }
             }
             _ => viewer.alive,
         }
@@ -156,10 +147,7 @@ fn report(viewer: &Viewer, track: &TrackOut, now: Instant, utc: Utc, last: bool)
         Packet::SourceDescription(SourceDescription::cname(track.ssrc, CNAME)),
     ];
     if last {
-        packets.push(Packet::Goodbye(Goodbye {
-            sources: vec![track.ssrc],
-            reason: None,
-        }));
+        packets.push(Packet::Goodbye(Goodbye { sources: vec![track.ssrc], reason: None }));
     }
     let mut out = BytesMut::new();
     rtcp::compound(&packets, &mut out).ok()?;

@@ -8,10 +8,7 @@ pub(crate) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab {
-            places: Vec::new(),
-            free: Vec::new(),
-        }
+        Slab { places: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -50,10 +47,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.places
-            .iter()
-            .enumerate()
-            .filter_map(|(place, value)| Some((place, value.as_ref()?)))
+        self.places.iter().enumerate().filter_map(|(place, value)| Some((place, value.as_ref()?)))
     }
 
     /// The places in use.

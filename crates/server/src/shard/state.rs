@@ -163,10 +163,7 @@ impl State {
     fn look_at(&mut self, id: usize, now: Instant, wishes: &mut Wishes) -> Option<u64> {
         let viewer = self.viewers.get(id)?;
         if let Way::Tcp { outlet } = viewer.way
-            && self
-                .outlets
-                .get(outlet)
-                .is_none_or(|outlet| outlet.blocked || outlet.failed)
+            && self.outlets.get(outlet).is_none_or(|outlet| outlet.blocked || outlet.failed)
         {
             return None;
         }
@@ -175,6 +172,10 @@ impl State {
         }
         let viewer = self.viewers.get(id)?;
         if viewer.phase != Phase::Playing {
+            if viewer.goodbye_due.is_some_and(|due| due <= now) {
+                wishes.reports.push((id, true));
+                self.viewers.get_mut(id)?.goodbye_due = None;
+            }
             // What waits for the connection itself still goes out.
             return Some(0);
         }
@@ -203,10 +204,7 @@ impl State {
         let window = &self.feeds.get(feed)?.window;
         let start = window.newest_start().filter(|start| *start >= from)?;
         let slot = window.get(start)?;
-        viewer.cursor = Cursor {
-            slot: start,
-            piece: 0,
-        };
+        viewer.cursor = Cursor { slot: start, piece: 0 };
         viewer.phase = Phase::Playing;
         viewer.clock = window.clock;
         viewer.report_due = Some(now);
@@ -239,29 +237,20 @@ impl State {
         if viewer.cursor.slot >= window.base() {
             return;
         }
-        let Some((start, slot)) = window
-            .newest_start()
-            .and_then(|n| Some((n, window.get(n)?)))
+        let Some((start, slot)) = window.newest_start().and_then(|n| Some((n, window.get(n)?)))
         else {
-            viewer.phase = Phase::Starting {
-                from: window.head(),
-            };
+            viewer.phase = Phase::Starting { from: window.head() };
             return;
         };
         let skipped = report::Skipped {
             frames: start - viewer.cursor.slot,
-            from: viewer
-                .reached
-                .map_or(slot.pts, |reached| reached - viewer.shift),
+            from: viewer.reached.map_or(slot.pts, |reached| reached - viewer.shift),
             to: slot.pts,
             stream_rate: window.bit_rate(),
             viewer_rate: viewer.bit_rate(now),
         };
         report::viewer_skipped(&self.records, now, viewer, &skipped);
-        viewer.cursor = Cursor {
-            slot: start,
-            piece: 0,
-        };
+        viewer.cursor = Cursor { slot: start, piece: 0 };
         viewer.rate_mark = (now, viewer.sent.wire_bytes);
         if let Some(tally) = self.tallies.get_mut(viewer.tally) {
             tally.skips += 1;
@@ -278,11 +267,7 @@ impl State {
         let Source::Movie(source) = &mut viewer.source else {
             return;
         };
-        while source
-            .chunks
-            .front()
-            .is_some_and(|chunk| chunk.end() <= cursor.slot)
-        {
+        while source.chunks.front().is_some_and(|chunk| chunk.end() <= cursor.slot) {
             source.chunks.pop_front();
         }
         if source.wants_more() {
@@ -290,11 +275,9 @@ impl State {
         }
         if !is_paced && let Some(slot) = source.get(cursor.slot) {
             let (dts, pts) = (slot.dts, slot.pts);
-            viewer.pace = Some(Pace {
-                at: now,
-                dts,
-                speed: 1,
-            });
+            // The clock starts at the place where the picture is shown: what is decoded before
+            // that goes at once, and sound that belongs to it is not late.
+            viewer.pace = Some(Pace { at: now, dts: dts.max(pts), speed: 1 });
             viewer.clock = Some(StreamClock { at: now, pts });
             viewer.report_due = Some(now);
             viewer.rate_mark = (now, viewer.sent.wire_bytes);
@@ -308,11 +291,7 @@ impl State {
         };
         let end = self.end(viewer);
         let Some(pace) = viewer.pace else {
-            return if matches!(viewer.source, Source::Live { .. }) {
-                end
-            } else {
-                0
-            };
+            return if matches!(viewer.source, Source::Live { .. }) { end } else { 0 };
         };
         let mut until = viewer.cursor.slot;
         while until < end
@@ -338,7 +317,7 @@ impl State {
             return false;
         };
         if viewer.phase != Phase::Playing {
-            self.set_timer(id, None);
+            self.set_timer(id, viewer.goodbye_due);
             return false;
         }
         let at_end = viewer.cursor.slot >= self.end(viewer);
@@ -353,14 +332,21 @@ impl State {
         };
         let due = [due, viewer.report_due].into_iter().flatten().min();
         if is_over {
-            if let Some(viewer) = self.viewers.get_mut(id) {
-                viewer.phase = Phase::Finished;
-            }
-            self.set_timer(id, None);
-            return true;
+            return self.finish(id, now);
         }
         self.set_timer(id, due.map(|due| due.max(now)));
         false
+    }
+
+    /// A viewer has got everything. Says whether the good-bye goes at once: by UDP it has a port
+    /// of its own, and players that read it first would leave packets unread.
+    fn finish(&mut self, id: usize, now: Instant) -> bool {
+        let Some(viewer) = self.viewers.get_mut(id) else { return false };
+        viewer.phase = Phase::Finished;
+        viewer.goodbye_due = (viewer.way == Way::Udp).then(|| now + super::GOODBYE_WAIT);
+        let due = viewer.goodbye_due;
+        self.set_timer(id, due);
+        due.is_none()
     }
 
     /// When a paced viewer is to be visited for its next frame. Sound waits for a picture that
@@ -377,10 +363,7 @@ impl State {
             .map_while(|number| viewer.slot(&self.feeds, number))
             .map(|slot| (pace.due(slot.dts), slot.picture))
             .take_while(|(due, _)| *due <= latest);
-        let picture = coming
-            .filter(|(_, picture)| *picture)
-            .map(|(due, _)| due)
-            .next();
+        let picture = coming.filter(|(_, picture)| *picture).map(|(due, _)| due).next();
         Some(picture.unwrap_or(latest))
     }
 
@@ -426,10 +409,7 @@ impl State {
 
     /// The counts of a stream, made when there are none.
     pub(crate) fn tally(&mut self, stream: &Arc<str>) -> usize {
-        let there = self
-            .tallies
-            .iter()
-            .find(|(_, tally)| tally.stream == *stream);
+        let there = self.tallies.iter().find(|(_, tally)| tally.stream == *stream);
         let id = match there {
             Some((id, _)) => id,
             None => self.tallies.insert(Tally {
@@ -454,10 +434,7 @@ impl State {
             let Some(tally) = self.tallies.get_mut(id) else {
                 continue;
             };
-            let feed = self
-                .feeds
-                .iter()
-                .find(|(_, feed)| *feed.live.name() == *tally.stream);
+            let feed = self.feeds.iter().find(|(_, feed)| *feed.live.name() == *tally.stream);
             let frames = feed.map(|(_, feed)| feed.frames());
             let second = event::StreamSecond {
                 stream: (&*tally.stream).into(),
@@ -481,8 +458,6 @@ impl State {
     /// The place on the stream's own time line that a viewer's next frame is shown at.
     pub(crate) fn place(&self, id: usize) -> Option<MediaTime> {
         let viewer = self.viewers.get(id)?;
-        viewer
-            .slot(&self.feeds, viewer.cursor.slot)
-            .map(|slot| slot.pts)
+        viewer.slot(&self.feeds, viewer.cursor.slot).map(|slot| slot.pts)
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Viewer {
     pub(crate) report_due: Option<Instant>,
     /// The earliest time of the next burst (UDP).
     pub(crate) burst_due: Option<Instant>,
+    /// When it is told that it has got everything (UDP).
+    pub(crate) goodbye_due: Option<Instant>,
     /// The time under which it stands in the shard's timers.
     pub(crate) due: Option<Instant>,
     /// It stands in the shard's list of those to be visited.
@@ -202,8 +204,7 @@ impl<'a> Message<'a> {
     /// Its own bytes on an interleaved connection.
     pub(crate) fn interleaved_header(&self) -> [u8; Header::INTERLEAVED_BYTES] {
         let mut out = [0; Header::INTERLEAVED_BYTES];
-        self.header
-            .write_interleaved(self.channel, self.piece.len, &mut out);
+        self.header.write_interleaved(self.channel, self.piece.len, &mut out);
         out
     }
 
@@ -218,16 +219,8 @@ impl<'a> Message<'a> {
         let header = self.interleaved_header();
         let own = Bytes::copy_from_slice(header.get(sent..).unwrap_or(&[]));
         let start = self.piece.start as usize;
-        let skip = sent
-            .saturating_sub(header.len())
-            .min(usize::from(self.piece.len));
-        [
-            own,
-            self.slot
-                .wire
-                .bytes
-                .slice(start + skip..start + usize::from(self.piece.len)),
-        ]
+        let skip = sent.saturating_sub(header.len()).min(usize::from(self.piece.len));
+        [own, self.slot.wire.bytes.slice(start + skip..start + usize::from(self.piece.len))]
     }
 }
 
@@ -267,23 +260,14 @@ impl<'a> Walk<'a> {
             octets: [0; TRACKS_MAX],
             end: None,
         };
-        Walk {
-            viewer,
-            feeds,
-            until,
-            found: None,
-            reached,
-        }
+        Walk { viewer, feeds, until, found: None, reached }
     }
 
     /// The packets of the frame under the cursor that are still to be sent, and where they go;
     /// frames of tracks that are not set up are passed over.
     pub(crate) fn rest_of_frame(&mut self) -> Option<(&'a [Piece], Target)> {
         let (slot, track) = self.frame()?;
-        Some((
-            slot.wire.pieces.get(self.reached.cursor.piece..)?,
-            track.rtp,
-        ))
+        Some((slot.wire.pieces.get(self.reached.cursor.piece..)?, track.rtp))
     }
 
     /// Whether there is another packet.
@@ -298,31 +282,19 @@ impl<'a> Walk<'a> {
                 if cursor.piece < slot.wire.pieces.len() {
                     return Some((slot, track));
                 }
-                *cursor = Cursor {
-                    slot: cursor.slot + 1,
-                    piece: 0,
-                };
+                *cursor = Cursor { slot: cursor.slot + 1, piece: 0 };
                 self.found = None;
             }
             if cursor.slot >= self.until {
                 return None;
             }
             let slot = self.viewer.slot(self.feeds, cursor.slot)?;
-            let track = self
-                .viewer
-                .tracks
-                .get(usize::from(slot.track.0))
-                .and_then(Option::as_ref);
+            let track = self.viewer.tracks.get(usize::from(slot.track.0)).and_then(Option::as_ref);
             match track {
                 Some(track) if cursor.piece < slot.wire.pieces.len() => {
                     self.found = Some((slot, track));
                 }
-                _ => {
-                    *cursor = Cursor {
-                        slot: cursor.slot + 1,
-                        piece: 0,
-                    }
-                }
+                _ => *cursor = Cursor { slot: cursor.slot + 1, piece: 0 },
             }
         }
     }
@@ -346,12 +318,7 @@ impl<'a> Walk<'a> {
         reached.packets[index] += 1;
         reached.octets[index] += u32::from(piece.len);
         reached.end = Some(reached.end.map_or(slot.end, |end| end.max(slot.end)));
-        Some(Message {
-            channel: track.rtp.channel(),
-            header,
-            slot,
-            piece,
-        })
+        Some(Message { channel: track.rtp.channel(), header, slot, piece })
     }
 
     /// Where it has come to; counts begin anew.
@@ -392,10 +359,7 @@ impl Viewer {
 
     /// The synchronisation source of a track.
     pub(crate) fn ssrc(&self, track: u8) -> Option<Ssrc> {
-        self.tracks
-            .get(usize::from(track))?
-            .as_ref()
-            .map(|track| track.ssrc)
+        self.tracks.get(usize::from(track))?.as_ref().map(|track| track.ssrc)
     }
 
     /// Bits a second that it took since it began or was last moved on.
@@ -414,10 +378,7 @@ impl MovieSource {
 
     /// Whether another chunk is needed: the one under the cursor, and the one behind it.
     pub(crate) fn wants_more(&self) -> bool {
-        let reached_end = self
-            .chunks
-            .back()
-            .is_some_and(|chunk| chunk.end() >= self.end);
+        let reached_end = self.chunks.back().is_some_and(|chunk| chunk.end() >= self.end);
         self.fetch.is_none()
             && self.chunks.len() < CHUNKS_HELD_MAX
             && self.next_chunk < self.movie.chunks()

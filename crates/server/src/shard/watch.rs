@@ -69,14 +69,12 @@ impl Shard {
     pub(crate) fn add_viewer(&self, setup: Setup) -> usize {
         let now = self.host.now();
         let number = self.context.next_viewer();
-        let way = setup
-            .interleaved
-            .map_or(Way::Udp, |outlet| Way::Tcp { outlet });
+        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
         let mut state = self.state.borrow_mut();
         let source = match setup.stream {
-            Stream::Live(live) => Source::Live {
-                feed: self.feed(&mut state, &live, way.packing()),
-            },
+            Stream::Live(live) => {
+                Source::Live { feed: self.feed(&mut state, &live, way.packing()) }
+            }
             Stream::Movie(movie) => {
                 let end = movie.slots();
                 let chunks = Default::default();
@@ -97,11 +95,7 @@ impl Shard {
             peer: setup.peer,
             source,
             way,
-            tracks: setup
-                .tracks
-                .into_iter()
-                .map(|track| track.map(track_out))
-                .collect(),
+            tracks: setup.tracks.into_iter().map(|track| track.map(track_out)).collect(),
             phase: Phase::Paused,
             cursor: Cursor::default(),
             pace: None,
@@ -110,6 +104,7 @@ impl Shard {
             reached: None,
             report_due: None,
             burst_due: None,
+            goodbye_due: None,
             due: None,
             queued: false,
             joined: now,
@@ -118,12 +113,7 @@ impl Shard {
             alive: None,
             tally,
         };
-        report::viewer_joined(
-            &self.context.records,
-            now,
-            &viewer,
-            setup.user_agent.as_deref(),
-        );
+        report::viewer_joined(&self.context.records, now, &viewer, setup.user_agent.as_deref());
         let id = state.viewers.insert(viewer);
         state.attach(id);
         id
@@ -131,11 +121,7 @@ impl Shard {
 
     /// The number of a viewer in the records.
     pub(crate) fn viewer_number(&self, id: usize) -> Option<u64> {
-        self.state
-            .borrow()
-            .viewers
-            .get(id)
-            .map(|viewer| viewer.number)
+        self.state.borrow().viewers.get(id).map(|viewer| viewer.number)
     }
 
     /// Plays. `to` is where a movie's range ends, if not at its end.
@@ -145,21 +131,14 @@ impl Shard {
         let begun = match state.viewers.get(id).map(|viewer| &viewer.source) {
             Some(Source::Live { .. }) => state.play_live(id, self.context.settings.start, now),
             Some(Source::Movie(_)) => state.play_movie(id, from, to),
-            None => Begun {
-                from: None,
-                to: None,
-                tracks: Vec::new(),
-            },
+            None => Begun { from: None, to: None, tracks: Vec::new() },
         };
         report::viewer_playing(&self.context.records, now, state.viewers.get(id), &begun);
         state.queue(id);
-        let fetch = state
-            .viewers
-            .get(id)
-            .is_some_and(|viewer| match &viewer.source {
-                Source::Movie(source) => source.wants_more(),
-                Source::Live { .. } => false,
-            });
+        let fetch = state.viewers.get(id).is_some_and(|viewer| match &viewer.source {
+            Source::Movie(source) => source.wants_more(),
+            Source::Live { .. } => false,
+        });
         drop(state);
         if fetch {
             self.fetch(id);
@@ -179,13 +158,8 @@ impl Shard {
         }
         viewer.report_due = None;
         let is_movie = matches!(viewer.source, Source::Movie(_));
-        let position_ns = place
-            .filter(|_| is_movie)
-            .map(|place| place.as_nanos().max(0) as u64);
-        let paused = event::ViewerPaused {
-            viewer: viewer.number,
-            position_ns,
-        };
+        let position_ns = place.filter(|_| is_movie).map(|place| place.as_nanos().max(0) as u64);
+        let paused = event::ViewerPaused { viewer: viewer.number, position_ns };
         self.context.records.emit(now, paused);
         place
     }
@@ -220,12 +194,7 @@ impl Shard {
         drop(state);
         let shard = Rc::clone(self);
         self.host.spawn(async move {
-            let chunk = shard
-                .context
-                .hub
-                .cache
-                .get(&shard.host, &movie, chunk, packing)
-                .await;
+            let chunk = shard.context.hub.cache.get(&shard.host, &movie, chunk, packing).await;
             let mut state = shard.state.borrow_mut();
             let Some(viewer) = state.viewers.get_mut(id).filter(|v| v.number == number) else {
                 return;
@@ -261,16 +230,11 @@ impl Shard {
             return id;
         }
         let bell = &self.mailbox.bell;
-        state
-            .feeds
-            .insert_with(|id| Feed::new(live, packing, bell, KEY_FEED | id as u64))
+        state.feeds.insert_with(|id| Feed::new(live, packing, bell, KEY_FEED | id as u64))
     }
 
     fn leave_feed(&self, state: &mut State, id: usize) {
-        if state
-            .feeds
-            .get(id)
-            .is_some_and(|feed| feed.viewers.is_empty())
+        if state.feeds.get(id).is_some_and(|feed| feed.viewers.is_empty())
             && let Some(feed) = state.feeds.remove(id)
         {
             let ring = feed.live.ring(feed.packing);
@@ -321,6 +285,7 @@ impl State {
             (None, None) => MediaTime::ZERO,
         };
         viewer.phase = Phase::Starting { from };
+        viewer.goodbye_due = None;
         viewer.pace = None;
         viewer.continue_at(place);
         viewer.begun(None, None, place)
@@ -355,6 +320,7 @@ impl State {
             source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
         }
         viewer.phase = Phase::Playing;
+        viewer.goodbye_due = None;
         let to = to.unwrap_or(movie.duration()).min(movie.duration());
         viewer.begun(Some(place), Some(to), place)
     }
@@ -394,21 +360,13 @@ impl Viewer {
             let track = track.as_ref()?;
             Some((u8::try_from(number).ok()?, track.seq, track.time_at(place)))
         });
-        Begun {
-            from,
-            to,
-            tracks: tracks.collect(),
-        }
+        Begun { from, to, tracks: tracks.collect() }
     }
 }
 
 impl Begun {
     fn nothing() -> Self {
-        Begun {
-            from: None,
-            to: None,
-            tracks: Vec::new(),
-        }
+        Begun { from: None, to: None, tracks: Vec::new() }
     }
 }
 

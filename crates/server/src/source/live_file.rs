@@ -23,15 +23,10 @@ impl LiveFile {
     /// # Errors
     /// When the movie cannot be read, or the name is taken.
     pub async fn open(host: &Host, hub: &Arc<Hub>, name: &str, path: &Path) -> Result<Self, Error> {
-        let file = host
-            .open(path)
-            .await
-            .map_err(|error| Error::open(path, error))?;
+        let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
         let movie = Arc::new(Movie::open(host, name, path, file).await?);
         if movie.duration() <= MediaTime::ZERO {
-            return Err(Error::Empty {
-                path: PathBuf::from(path),
-            });
+            return Err(Error::Empty { path: PathBuf::from(path) });
         }
         let publisher = hub.publish(name, movie.tracks().to_vec())?;
         Ok(LiveFile { movie, publisher })
@@ -49,6 +44,7 @@ impl LiveFile {
     pub async fn run(mut self, host: &Host) -> Result<std::convert::Infallible, Error> {
         let mut begun = None;
         let mut rounds_before = MediaTime::ZERO;
+        let mut round = Round::new(&self.movie);
         let mut next = self.read(host, 0).await?;
         loop {
             for chunk in 0..self.movie.chunks() {
@@ -56,6 +52,7 @@ impl LiveFile {
                 let frames = next;
                 next = self.read(host, (chunk + 1) % self.movie.chunks()).await?;
                 for mut frame in frames {
+                    round.add(&frame);
                     frame.pts = frame.pts + rounds_before;
                     let dts = frame.dts.map_or(frame.pts, |dts| dts + rounds_before);
                     frame.dts = Some(dts);
@@ -67,12 +64,51 @@ impl LiveFile {
                     }
                 }
             }
-            rounds_before = rounds_before + self.movie.duration();
+            rounds_before = rounds_before + round.length();
         }
     }
 
     async fn read(&self, host: &Host, chunk: usize) -> Result<Vec<Frame>, Error> {
         let movie = Arc::clone(&self.movie);
         host.blocking(move || movie.read_frames(chunk)).await
+    }
+}
+
+/// How long one showing of the movie takes: so long that no track steps back at the turn.
+struct Round {
+    movie: MediaTime,
+    tracks: Vec<Option<TrackSpan>>,
+}
+
+/// The decoding times of one track.
+#[derive(Clone, Copy)]
+struct TrackSpan {
+    first: MediaTime,
+    last: MediaTime,
+    /// The longest duration: the last frame's own may be cut short.
+    frame: MediaTime,
+}
+
+impl Round {
+    fn new(movie: &Movie) -> Self {
+        Round { movie: movie.duration(), tracks: vec![None; movie.tracks().len()] }
+    }
+
+    /// Takes in a frame with its times in the movie.
+    fn add(&mut self, frame: &Frame) {
+        let dts = frame.dts.unwrap_or(frame.pts);
+        let duration = frame.duration.unwrap_or_default();
+        if let Some(span) = self.tracks.get_mut(usize::from(frame.track.0)) {
+            let span = span.get_or_insert(TrackSpan { first: dts, last: dts, frame: duration });
+            span.first = span.first.min(dts);
+            span.last = span.last.max(dts);
+            span.frame = span.frame.max(duration);
+        }
+    }
+
+    fn length(&self) -> MediaTime {
+        let spans = self.tracks.iter().flatten();
+        let lengths = spans.map(|span| span.last - span.first + span.frame);
+        lengths.max().map_or(self.movie, |longest| longest.max(self.movie))
     }
 }

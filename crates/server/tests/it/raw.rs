@@ -28,19 +28,9 @@ pub(crate) struct Arrival {
 
 impl Raw {
     pub(crate) async fn connect(host: &Host, server: SocketAddr) -> Raw {
-        let stream = host
-            .tcp_connect(server, &TcpOptions::default())
-            .await
-            .unwrap();
+        let stream = host.tcp_connect(server, &TcpOptions::default()).await.unwrap();
         let (buffer, session) = (BytesMut::new(), String::new());
-        Raw {
-            host: host.clone(),
-            stream,
-            buffer,
-            sequence: 0,
-            session,
-            packets: Vec::new(),
-        }
+        Raw { host: host.clone(), stream, buffer, sequence: 0, session, packets: Vec::new() }
     }
 
     /// Sends a request and gives the response's head; media that comes before it is kept.
@@ -64,17 +54,9 @@ impl Raw {
     /// Sets the only track up, interleaved, and plays.
     pub(crate) async fn play_live(&mut self, url: &str) {
         let track = format!("{url}/trackID=0");
-        let set_up = self
-            .ask(
-                "SETUP",
-                &track,
-                "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
-            )
-            .await;
-        let session = set_up
-            .lines()
-            .find_map(|line| line.strip_prefix("Session: "))
-            .unwrap();
+        let set_up =
+            self.ask("SETUP", &track, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n").await;
+        let session = set_up.lines().find_map(|line| line.strip_prefix("Session: ")).unwrap();
         self.session = session.split(';').next().unwrap().to_owned();
         let played = self.ask("PLAY", url, "Range: npt=now-\r\n").await;
         assert!(played.starts_with("RTSP/1.0 200"), "{played}");
@@ -117,15 +99,9 @@ impl Raw {
             self.keep(channel, &data);
             return Some(None);
         }
-        let end = self
-            .buffer
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")?
-            + 4;
+        let end = self.buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8(self.buffer[..end].to_vec()).unwrap();
-        let body = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let body = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let body: usize = body.map_or(0, |len| len.parse().unwrap());
         if self.buffer.len() < end + body {
             return None;

@@ -41,9 +41,8 @@ fn run(with_slow: bool) -> Run {
         world.join(&host, &server, link, link).unwrap();
         host
     };
-    let good: Vec<_> = (0..GOOD_VIEWERS)
-        .map(|n| watch(join(&format!("good{n}")), address))
-        .collect();
+    let good: Vec<_> =
+        (0..GOOD_VIEWERS).map(|n| watch(join(&format!("good{n}")), address)).collect();
     let slow: Vec<_> = ["stops", "never"].map(join).into();
     let stopped = Rc::new(RefCell::new(Vec::new()));
     if with_slow {
@@ -64,9 +63,7 @@ fn run(with_slow: bool) -> Run {
         });
     }
     let clock = server.clone();
-    world
-        .run(async move { clock.sleep_until(Instant::from_millis(61_000)).await })
-        .unwrap();
+    world.run(async move { clock.sleep_until(Instant::from_millis(61_000)).await }).unwrap();
     let mut records = Vec::new();
     drain.take(&mut records);
     let skips = records.into_iter().filter_map(|record| match record.event {
@@ -74,10 +71,7 @@ fn run(with_slow: bool) -> Run {
         _ => None,
     });
     Run {
-        good: good
-            .iter()
-            .map(|packets| packets.borrow().clone())
-            .collect(),
+        good: good.iter().map(|packets| packets.borrow().clone()).collect(),
         stopped: stopped.take(),
         skips: skips.collect(),
     }
@@ -115,10 +109,7 @@ fn viewers_that_stop_reading_change_nothing_for_the_others() {
     for (alone, beside) in alone.good.iter().zip(&beside.good) {
         assert!(alone.len() > 50 * 30, "{} packets", alone.len());
         let (alone, beside) = (p99_ms(alone), p99_ms(beside));
-        assert!(
-            (alone - beside).abs() < 5.0,
-            "{alone} ms alone, {beside} ms beside slow ones"
-        );
+        assert!((alone - beside).abs() < 5.0, "{alone} ms alone, {beside} ms beside slow ones");
     }
 }
 
@@ -130,10 +121,7 @@ fn a_viewer_that_skips_sees_no_gap_in_the_numbers_and_goes_on_at_a_key_frame() {
         assert_eq!(two[1], two[0].wrapping_add(1));
     }
     let last = run.stopped.last().unwrap();
-    assert!(
-        last.at > Instant::from_millis(59_000),
-        "it is served to the end: {last:?}"
-    );
+    assert!(last.at > Instant::from_millis(59_000), "it is served to the end: {last:?}");
     // The frame after the jump is a key frame: every 60th of a stream of 3,000 ticks a frame.
     let first = run.stopped[0].time;
     let jumps: Vec<_> = run

@@ -19,11 +19,7 @@ pub(crate) fn track() -> Track {
     let sps = Bytes::from_static(&[0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb]);
     let pps = Bytes::from_static(&[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0]);
     let config = h264::Config::from_parameter_sets(vec![sps], vec![pps]).unwrap();
-    Track {
-        id: TrackId(0),
-        codec: Codec::H264(config),
-        clock_rate_hz: 90_000,
-    }
+    Track { id: TrackId(0), codec: Codec::H264(config), clock_rate_hz: 90_000 }
 }
 
 /// Frame `number` of a stream of so many bytes a frame.
@@ -53,12 +49,7 @@ pub(crate) fn serve_live(host: &Host, frame_bytes: usize, records: Sink) -> Rc<R
     Server::start(host, &hub, Settings::default(), records).unwrap();
     let publisher = hub.publish("live", vec![track()]).unwrap();
     let count = Rc::new(RefCell::new(0));
-    host.spawn(publish(
-        host.clone(),
-        publisher,
-        frame_bytes,
-        Rc::clone(&count),
-    ));
+    host.spawn(publish(host.clone(), publisher, frame_bytes, Rc::clone(&count)));
     count
 }
 
@@ -70,11 +61,8 @@ async fn publish(
 ) {
     let start = host.now();
     for number in 0.. {
-        host.sleep_until(start + Duration::from_nanos(number * 1_000_000_000 / RATE))
-            .await;
-        publisher
-            .push(&frame(number, frame_bytes), host.now())
-            .unwrap();
+        host.sleep_until(start + Duration::from_nanos(number * 1_000_000_000 / RATE)).await;
+        publisher.push(&frame(number, frame_bytes), host.now()).unwrap();
         *count.borrow_mut() += 1;
     }
 }

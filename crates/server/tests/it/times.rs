@@ -14,9 +14,7 @@ use crate::stream::serve_live;
 fn numbers_and_times_go_on_over_a_pause_as_if_there_had_been_none() {
     let world = World::new(9);
     let (server, client) = (world.host("server"), world.host("client"));
-    world
-        .join(&client, &server, Default::default(), Default::default())
-        .unwrap();
+    world.join(&client, &server, Default::default(), Default::default()).unwrap();
     let address = SocketAddr::new(server.addresses()[0], 8554);
     serve_live(&server, 5_000, Sink::none());
     let packets = world.run(async move {
@@ -28,32 +26,15 @@ fn numbers_and_times_go_on_over_a_pause_as_if_there_had_been_none() {
         viewer.ask("PAUSE", &url, "").await;
         let before = viewer.packets.len();
         viewer.watch(Instant::from_millis(8_000)).await;
-        assert_eq!(
-            viewer.packets.len(),
-            before,
-            "nothing comes while it is paused"
-        );
+        assert_eq!(viewer.packets.len(), before, "nothing comes while it is paused");
         let played = viewer.ask("PLAY", &url, "").await;
-        let info = played
-            .lines()
-            .find_map(|line| line.strip_prefix("RTP-Info: "))
-            .unwrap();
+        let info = played.lines().find_map(|line| line.strip_prefix("RTP-Info: ")).unwrap();
         viewer.watch(Instant::from_millis(10_000)).await;
         let next = viewer.packets[before];
-        assert!(
-            info.contains(&format!("seq={}", next.seq)),
-            "{info} {next:?}"
-        );
-        assert!(
-            info.contains(&format!("rtptime={}", next.time)),
-            "{info} {next:?}"
-        );
+        assert!(info.contains(&format!("seq={}", next.seq)), "{info} {next:?}");
+        assert!(info.contains(&format!("rtptime={}", next.time)), "{info} {next:?}");
         let last = viewer.packets[before - 1];
-        assert_eq!(
-            next.time.wrapping_sub(last.time),
-            3_000,
-            "one frame later (RFC 2326 B)"
-        );
+        assert_eq!(next.time.wrapping_sub(last.time), 3_000, "one frame later (RFC 2326 B)");
         viewer.packets
     });
     for two in packets.unwrap().windows(2) {
@@ -65,9 +46,7 @@ fn numbers_and_times_go_on_over_a_pause_as_if_there_had_been_none() {
 fn a_stranger_gets_clear_answers() {
     let world = World::new(9);
     let (server, client) = (world.host("server"), world.host("client"));
-    world
-        .join(&client, &server, Default::default(), Default::default())
-        .unwrap();
+    world.join(&client, &server, Default::default(), Default::default()).unwrap();
     let address = SocketAddr::new(server.addresses()[0], 8554);
     serve_live(&server, 5_000, Sink::none());
     world

@@ -34,12 +34,7 @@ impl Scene {
         let server = Server::start(&folder, &arguments);
         let name = movie.file_stem().unwrap().to_str().unwrap().to_owned();
         let url = server.url(&name);
-        Scene {
-            folder,
-            server,
-            name,
-            url,
-        }
+        Scene { folder, server, name, url }
     }
 
     fn connect(&self) -> Client {
@@ -72,10 +67,7 @@ fn a_line_of_a_megabyte_is_answered_with_a_status_of_the_400s_and_closed() {
         client.send(b" RTSP/1.0\r\nCSeq: 1\r\n\r\n");
         // The rest may be on its way when the server closes: then a reset takes the answer away.
         let status = status(&mut client);
-        assert!(
-            status.is_none_or(|status| (400..500).contains(&status)),
-            "{filler}: {status:?}"
-        );
+        assert!(status.is_none_or(|status| (400..500).contains(&status)), "{filler}: {status:?}");
     }
     scene.end();
 }
@@ -88,10 +80,7 @@ fn a_line_that_is_too_long_is_told_so() {
     let mut client = scene.connect();
     client.send(&[b"OPTIONS rtsp://".as_slice(), &vec![b'a'; 20_000]].concat());
     let status = status(&mut client);
-    assert!(
-        status.is_some_and(|status| (400..500).contains(&status)),
-        "{status:?}"
-    );
+    assert!(status.is_some_and(|status| (400..500).contains(&status)), "{status:?}");
     scene.end();
 }
 
@@ -106,10 +95,7 @@ fn headers_without_end_are_answered_and_closed_while_they_come() {
         client.send(format!("X-Filler-{number}: {}\r\n", "x".repeat(100)).as_bytes());
     }
     let status = status(&mut client);
-    assert!(
-        status.is_some_and(|status| (400..500).contains(&status)),
-        "{status:?}"
-    );
+    assert!(status.is_some_and(|status| (400..500).contains(&status)), "{status:?}");
     let mut endless = scene.connect();
     endless.send(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n");
     for _ in 0..20 {
@@ -133,10 +119,7 @@ fn a_body_longer_than_anybody_needs_is_refused_before_it_comes() {
         );
         client.send(text.as_bytes());
         let status = status(&mut client);
-        assert!(
-            status.is_some_and(|status| (400..500).contains(&status)),
-            "{length}: {status:?}"
-        );
+        assert!(status.is_some_and(|status| (400..500).contains(&status)), "{length}: {status:?}");
         client = scene.connect();
     }
     scene.end();
@@ -147,13 +130,9 @@ fn a_request_without_a_right_cseq_is_answered_with_400() {
     let Some(scene) = Scene::new("bad-cseq") else {
         return;
     };
-    for cseq in [
-        "",
-        "CSeq: \r\n",
-        "CSeq: minus one\r\n",
-        "CSeq: -1\r\n",
-        "CSeq: 99999999999999999999\r\n",
-    ] {
+    for cseq in
+        ["", "CSeq: \r\n", "CSeq: minus one\r\n", "CSeq: -1\r\n", "CSeq: 99999999999999999999\r\n"]
+    {
         let mut client = scene.connect();
         client.send(format!("OPTIONS {} RTSP/1.0\r\n{cseq}\r\n", scene.url).as_bytes());
         assert_eq!(status(&mut client), Some(400), "{cseq:?}");
@@ -190,12 +169,7 @@ fn a_session_that_is_not_there_is_answered_with_454() {
     let mut owner = scene.connect();
     assert_eq!(owner.set_up_and_play(&scene.url).status, 200);
     let mut other = scene.connect();
-    assert_eq!(
-        other
-            .request("TEARDOWN", &scene.url, "Session: 1\r\n")
-            .status,
-        454
-    );
+    assert_eq!(other.request("TEARDOWN", &scene.url, "Session: 1\r\n").status, 454);
     assert!(matches!(owner.next(), Message::Packet { .. }));
     scene.end();
 }
@@ -208,10 +182,7 @@ fn play_and_pause_before_setup_are_refused_and_setup_still_works() {
     let mut client = scene.connect();
     for method in ["PLAY", "PAUSE"] {
         let response = client.request(method, &scene.url, "");
-        assert!(
-            [454, 455].contains(&response.status),
-            "{method}: {response:?}"
-        );
+        assert!([454, 455].contains(&response.status), "{method}: {response:?}");
     }
     assert_eq!(client.set_up_and_play(&scene.url).status, 200);
     assert!(matches!(client.next(), Message::Packet { .. }));
@@ -229,10 +200,7 @@ fn setup_twice_is_answered_and_the_track_plays_once() {
     assert!(again == 200 || (400..500).contains(&again), "{again}");
     assert_eq!(client.request("PLAY", &scene.url, "").status, 200);
     let while_playing = client.set_up(&scene.url, 0).status;
-    assert!(
-        while_playing == 200 || (400..500).contains(&while_playing),
-        "{while_playing}"
-    );
+    assert!(while_playing == 200 || (400..500).contains(&while_playing), "{while_playing}");
     let mut sequence = Vec::new();
     while sequence.len() < 20 {
         match client.next() {
@@ -243,12 +211,7 @@ fn setup_twice_is_answered_and_the_track_plays_once() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(
-        sequence
-            .windows(2)
-            .all(|pair| pair[1] == pair[0].wrapping_add(1)),
-        "{sequence:?}"
-    );
+    assert!(sequence.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{sequence:?}");
     scene.end();
 }
 
@@ -262,25 +225,14 @@ fn tracks_transports_ranges_and_methods_that_are_not_there_are_each_refused_with
     let track = format!("{}/trackID=0", scene.url);
     for transport in ["Transport: RAW/RAW/UDP\r\n", "Transport: \r\n", ""] {
         let response = client.request("SETUP", &track, transport);
-        assert!(
-            [400, 461].contains(&response.status),
-            "{transport:?}: {response:?}"
-        );
+        assert!([400, 461].contains(&response.status), "{transport:?}: {response:?}");
     }
     let method = client.request("DANCE", &scene.url, "");
     assert!([405, 501].contains(&method.status), "{method:?}");
     assert_eq!(client.set_up(&scene.url, 0).status, 200);
-    for range in [
-        "npt=900-",
-        "npt=5-3",
-        "npt=words",
-        "npt=-99999999999999999999",
-    ] {
+    for range in ["npt=900-", "npt=5-3", "npt=words", "npt=-99999999999999999999"] {
         let response = client.request("PLAY", &scene.url, &format!("Range: {range}\r\n"));
-        assert!(
-            [400, 457].contains(&response.status),
-            "{range}: {response:?}"
-        );
+        assert!([400, 457].contains(&response.status), "{range}: {response:?}");
     }
     assert_eq!(client.request("PLAY", &scene.url, "").status, 200);
     scene.end();
@@ -322,15 +274,7 @@ fn garbage_is_answered_or_closed_and_never_takes_the_server_down() {
     // Binary data among the requests of a session that plays.
     let mut player = scene.connect();
     assert_eq!(player.set_up_and_play(&scene.url).status, 200);
-    player.send(
-        &[
-            b"$\x01\x00\x40".as_slice(),
-            &noise(64),
-            b"$\x07\x00\x10",
-            &noise(16),
-        ]
-        .concat(),
-    );
+    player.send(&[b"$\x01\x00\x40".as_slice(), &noise(64), b"$\x07\x00\x10", &noise(16)].concat());
     let response = player.request("OPTIONS", &scene.url, "");
     assert_eq!(response.status, 200, "{response:?}");
     scene.end();
@@ -365,15 +309,9 @@ fn viewers_that_vanish_are_forgotten_whether_they_close_or_are_reset_or_just_go(
     let (silent, _sockets) = silent_udp_viewer(&server, &url);
     let left = || {
         let text = std::fs::read_to_string(folder.join(records)).unwrap();
-        text.lines()
-            .filter(|line| line.contains("\"event\":\"viewer_left\""))
-            .count()
+        text.lines().filter(|line| line.contains("\"event\":\"viewer_left\"")).count()
     };
-    wait_until(
-        Duration::from_secs(8),
-        "all six viewers are forgotten",
-        || left() == 6,
-    );
+    wait_until(Duration::from_secs(8), "all six viewers are forgotten", || left() == 6);
     drop(silent);
     assert_serves_on(&server, &folder, &name);
     assert!(server.program.memory_bytes() < MEMORY_BYTES_MAX);
@@ -393,19 +331,10 @@ fn silent_udp_viewer(server: &Server, url: &str) -> (Client, [UdpSocket; 2]) {
     };
     let port = rtp.local_addr().unwrap().port();
     let mut client = Client::connect(&server.address);
-    let transport = format!(
-        "Transport: RTP/AVP;unicast;client_port={port}-{}\r\n",
-        port + 1
-    );
+    let transport = format!("Transport: RTP/AVP;unicast;client_port={port}-{}\r\n", port + 1);
     let response = client.request("SETUP", &format!("{url}/trackID=0"), &transport);
     assert_eq!(response.status, 200, "{response:?}");
-    let session = response
-        .field("Session")
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
+    let session = response.field("Session").unwrap().split(';').next().unwrap().to_owned();
     let response = client.request("PLAY", url, &format!("Session: {session}\r\n"));
     assert_eq!(response.status, 200, "{response:?}");
     rtp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -422,15 +351,10 @@ fn many_requests_whose_answers_nobody_reads_do_not_pile_up() {
     let describe = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\n\r\n", scene.url).repeat(200);
     let until = Instant::now() + Duration::from_secs(3);
     for client in &clients {
-        client
-            .socket
-            .set_write_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
+        client.socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     }
     while Instant::now() < until {
-        clients
-            .iter_mut()
-            .for_each(|client| client.send(describe.as_bytes()));
+        clients.iter_mut().for_each(|client| client.send(describe.as_bytes()));
     }
     let memory = scene.server.program.memory_bytes();
     assert!(memory < MEMORY_BYTES_MAX, "{memory} bytes in use");

@@ -33,12 +33,7 @@ impl Stage {
         let mut command = play(&url, "tcp");
         command.args(["--seconds", WATCHED]);
         let good = Running::start(command, folder, "good");
-        Stage {
-            server,
-            url,
-            records,
-            good,
-        }
+        Stage { server, url, records, good }
     }
 
     /// The good viewer's summary, and the server's records.
@@ -47,12 +42,7 @@ impl Stage {
         assert_eq!(finished.code, Some(0), "{finished:?}");
         self.server.end();
         let text = std::fs::read_to_string(&self.records).unwrap();
-        (
-            finished.json(),
-            text.lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
-        )
+        (finished.json(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 }
 
@@ -88,27 +78,13 @@ fn two_viewers_that_stop_reading_move_the_others_p99_by_less_than_5_ms_and_cost_
     for summary in [&summary, &summary_alone] {
         assert_nothing_lost(summary);
         let frames = summary["tracks"][0]["frames"].as_u64().unwrap();
-        assert!(
-            (970..=1060).contains(&frames),
-            "{frames} frames in {WATCHED} s"
-        );
+        assert!((970..=1060).contains(&frames), "{frames} frames in {WATCHED} s");
     }
-    let p99 = |summary: &Value| {
-        summary["tracks"][0]["inter_arrival_p99_ns"]
-            .as_u64()
-            .unwrap()
-    };
+    let p99 = |summary: &Value| summary["tracks"][0]["inter_arrival_p99_ns"].as_u64().unwrap();
     let (with, without) = (p99(&summary), p99(&summary_alone));
-    assert!(
-        with.abs_diff(without) < SHIFT_NS_MAX,
-        "p99 {with} ns with them, {without} ns without"
-    );
+    assert!(with.abs_diff(without) < SHIFT_NS_MAX, "p99 {with} ns with them, {without} ns without");
     assert_skips_are_of_the_slow_alone(&records);
-    assert!(
-        !records_alone
-            .iter()
-            .any(|record| record["event"] == "viewer_skipped")
-    );
+    assert!(!records_alone.iter().any(|record| record["event"] == "viewer_skipped"));
 }
 
 /// Holds that a viewer that reads again gets packets whose numbers follow each other.
@@ -137,27 +113,15 @@ fn assert_sequence_has_no_gap(client: &mut Client, span: Duration) {
 /// The player that measures names itself; all others are the slow ones.
 fn assert_skips_are_of_the_slow_alone(records: &[Value]) {
     let viewers = |event: &str| -> Vec<&Value> {
-        records
-            .iter()
-            .filter(|record| record["event"] == event)
-            .collect()
+        records.iter().filter(|record| record["event"] == event).collect()
     };
     let good: Vec<&Value> = viewers("viewer_joined")
         .into_iter()
-        .filter(|record| {
-            record["user_agent"]
-                .as_str()
-                .is_some_and(|agent| agent.contains("weir"))
-        })
+        .filter(|record| record["user_agent"].as_str().is_some_and(|agent| agent.contains("weir")))
         .map(|record| &record["viewer"])
         .collect();
     assert_eq!(good.len(), 1);
     let skipped = viewers("viewer_skipped");
     assert!(!skipped.is_empty(), "nobody fell behind");
-    assert!(
-        !skipped
-            .iter()
-            .any(|record| good.contains(&&record["viewer"])),
-        "{skipped:?}"
-    );
+    assert!(!skipped.iter().any(|record| good.contains(&&record["viewer"])), "{skipped:?}");
 }

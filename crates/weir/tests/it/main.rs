@@ -10,8 +10,8 @@
 mod bad_peers;
 mod behind;
 mod movies;
-mod plays;
 mod players;
+mod plays;
 mod program;
 mod rtsp;
 mod serves;

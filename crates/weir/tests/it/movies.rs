@@ -19,17 +19,10 @@ pub(crate) struct Recipe {
 }
 
 /// x264 High with B-frames, a key frame every two seconds, AAC; the index first.
-pub(crate) const PLAIN: Recipe = Recipe {
-    size: "320x180",
-    seconds: 6,
-    video: &["-crf", "28"],
-    index_first: true,
-};
+pub(crate) const PLAIN: Recipe =
+    Recipe { size: "320x180", seconds: 6, video: &["-crf", "28"], index_first: true };
 /// The same with the index last, as most programs write it.
-pub(crate) const INDEX_LAST: Recipe = Recipe {
-    index_first: false,
-    ..PLAIN
-};
+pub(crate) const INDEX_LAST: Recipe = Recipe { index_first: false, ..PLAIN };
 /// One that soon fills the buffers of a viewer that does not read: about 12 Mbit/s.
 pub(crate) const HEAVY: Recipe = Recipe {
     size: "640x360",
@@ -59,9 +52,7 @@ pub(crate) struct Frames {
 /// The movie of this recipe; `None`, and a line that says so, where ffmpeg is not installed.
 pub(crate) fn movie(recipe: &Recipe) -> Option<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     installed("ffmpeg")?;
     installed("ffprobe")?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program-movies");
@@ -87,42 +78,19 @@ impl Recipe {
         arguments.extend(["-f", "lavfi", "-i", &picture]);
         arguments.extend(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
         arguments.extend(["-t", &seconds, "-pix_fmt", "yuv420p"]);
-        arguments.extend([
-            "-c:v",
-            "libx264",
-            "-profile:v",
-            "high",
-            "-preset",
-            "veryfast",
-        ]);
-        arguments.extend([
-            "-bf",
-            "2",
-            "-g",
-            "60",
-            "-keyint_min",
-            "60",
-            "-sc_threshold",
-            "0",
-        ]);
+        arguments.extend(["-c:v", "libx264", "-profile:v", "high", "-preset", "veryfast"]);
+        arguments.extend(["-bf", "2", "-g", "60", "-keyint_min", "60", "-sc_threshold", "0"]);
         arguments.extend(self.video);
         arguments.extend(["-c:a", "aac", "-b:a", "96k"]);
-        arguments.extend(
-            self.index_first
-                .then_some(["-movflags", "+faststart"])
-                .into_iter()
-                .flatten(),
-        );
+        arguments
+            .extend(self.index_first.then_some(["-movflags", "+faststart"]).into_iter().flatten());
         arguments.into_iter().map(str::to_owned).collect()
     }
 }
 
 /// Counts the packets of a file's two tracks.
 pub(crate) fn frames(path: &Path) -> Frames {
-    Frames {
-        video: packets(path, "v").unwrap(),
-        audio: packets(path, "a").unwrap(),
-    }
+    Frames { video: packets(path, "v").unwrap(), audio: packets(path, "a").unwrap() }
 }
 
 /// The packets of the file's first track of this kind, as ffprobe reads them.
@@ -133,23 +101,13 @@ pub(crate) fn packets(path: &Path, kind: &str) -> Option<u64> {
         .arg(path)
         .output()
         .unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .trim_end_matches(',')
-        .parse()
-        .ok()
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().trim_end_matches(',').parse().ok()
 }
 
 /// FNV-1a, 64 bits: other arguments make another file.
 fn fingerprint(arguments: &[String]) -> u64 {
-    let bytes = arguments
-        .iter()
-        .flat_map(|argument| argument.bytes().chain([0]));
+    let bytes = arguments.iter().flat_map(|argument| argument.bytes().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -13,15 +13,7 @@ const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
 fn ffmpeg(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffmpeg");
-    command.args([
-        "-nostdin",
-        "-v",
-        "warning",
-        "-rtsp_transport",
-        transport,
-        "-i",
-        url,
-    ]);
+    command.args(["-nostdin", "-v", "warning", "-rtsp_transport", transport, "-i", url]);
     command
 }
 
@@ -44,32 +36,14 @@ fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
 
 /// The last `frame=` of ffmpeg's report.
 fn frames_decoded(report: &str) -> Option<u64> {
-    report
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("frame="))?
-        .trim()
-        .parse()
-        .ok()
+    report.lines().rev().find_map(|line| line.strip_prefix("frame="))?.trim().parse().ok()
 }
 
 /// Prints one line a packet: the track's number first.
 fn ffprobe_counts(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffprobe");
-    command.args([
-        "-v",
-        "warning",
-        "-rtsp_transport",
-        transport,
-        "-count_packets",
-    ]);
-    command.args([
-        "-show_entries",
-        "stream=codec_type,nb_read_packets",
-        "-of",
-        "csv=p=0",
-        url,
-    ]);
+    command.args(["-v", "warning", "-rtsp_transport", transport, "-count_packets"]);
+    command.args(["-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv=p=0", url]);
     command
 }
 
@@ -80,10 +54,7 @@ fn frames_counted(report: &str) -> Frames {
             .and_then(|count| count.trim_matches(',').parse().ok())
             .unwrap_or_else(|| panic!("{report}"))
     };
-    Frames {
-        video: of("video"),
-        audio: of("audio"),
-    }
+    Frames { video: of("video"), audio: of("audio") }
 }
 
 /// Plays one track, by its depayloader. One process a track: gst-launch links two tracks that come
@@ -91,16 +62,12 @@ fn frames_counted(report: &str) -> Frames {
 fn gstreamer(url: &str, transport: &str, media: &str) -> Command {
     let mut command = Command::new("gst-launch-1.0");
     command.args(["-q", "rtspsrc"]);
-    command
-        .arg(format!("location={url}"))
-        .arg(format!("protocols={transport}"));
+    command.arg(format!("location={url}")).arg(format!("protocols={transport}"));
     command.args(["!", &format!("application/x-rtp,media={media}"), "!"]);
     command.args(match media {
-        "video" => &[
-            "rtph264depay",
-            "!",
-            "video/x-h264,stream-format=byte-stream,alignment=au",
-        ][..],
+        "video" => {
+            &["rtph264depay", "!", "video/x-h264,stream-format=byte-stream,alignment=au"][..]
+        }
         _ => &["rtpmp4gdepay"],
     });
     command
@@ -117,11 +84,7 @@ fn gstreamer_saves(url: &str, transport: &str, media: &str, all: bool, file: &Pa
 
 /// Holds that GStreamer came to the end and said nothing.
 fn assert_quiet(finished: &Finished, name: &str) {
-    assert_eq!(
-        (finished.code, finished.err.as_str()),
-        (Some(0), ""),
-        "{name}"
-    );
+    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{name}");
     for word in ["WARNING", "ERROR"] {
         assert!(!finished.out.contains(word), "{name}: {finished:?}");
     }
@@ -142,10 +105,7 @@ fn sound_bytes(movie: &Path) -> u64 {
     ]);
     let output = command.arg(movie).output().unwrap();
     let sizes = String::from_utf8(output.stdout).unwrap();
-    sizes
-        .lines()
-        .filter_map(|line| line.trim_end_matches(',').parse::<u64>().ok())
-        .sum()
+    sizes.lines().filter_map(|line| line.trim_end_matches(',').parse::<u64>().ok()).sum()
 }
 
 #[test]
@@ -169,11 +129,7 @@ fn ffmpeg_decodes_a_movie_over_udp_and_tcp_without_a_warning_and_counts_every_fr
     for (movie, transport, decoder, counter) in viewers {
         let expected = frames(movie);
         let decoded = decoder.finish(LIMIT);
-        assert_eq!(
-            (decoded.code, decoded.err.as_str()),
-            (Some(0), ""),
-            "{transport}"
-        );
+        assert_eq!((decoded.code, decoded.err.as_str()), (Some(0), ""), "{transport}");
         assert_eq!(
             frames_decoded(&decoded.out),
             Some(expected.video),
@@ -181,11 +137,7 @@ fn ffmpeg_decodes_a_movie_over_udp_and_tcp_without_a_warning_and_counts_every_fr
             decoded.out
         );
         let counted = counter.finish(LIMIT);
-        assert_eq!(
-            (counted.code, counted.err.as_str()),
-            (Some(0), ""),
-            "{transport}"
-        );
+        assert_eq!((counted.code, counted.err.as_str()), (Some(0), ""), "{transport}");
         assert_eq!(frames_counted(&counted.out), expected, "{transport}");
     }
     server.end();
@@ -224,15 +176,7 @@ fn ffmpeg_seeks_to_the_key_frame_before_the_place_asked_for() {
     let url = server.url(movie.file_stem().unwrap().to_str().unwrap());
     let viewers = TRANSPORTS.map(|transport| {
         let mut command = Command::new("ffmpeg");
-        command.args([
-            "-nostdin",
-            "-v",
-            "error",
-            "-rtsp_transport",
-            transport,
-            "-ss",
-            "4.5",
-        ]);
+        command.args(["-nostdin", "-v", "error", "-rtsp_transport", transport, "-ss", "4.5"]);
         command.args(["-i", &url, "-map", "0", "-fps_mode", "passthrough"]);
         command.args(["-progress", "pipe:1", "-f", "null", "-"]);
         Running::start(command, &folder, &format!("ffmpeg-{transport}"))
@@ -295,10 +239,9 @@ fn gstreamer_decodes_picture_and_sound_without_a_warning() {
     let url = server.url(movie.file_stem().unwrap().to_str().unwrap());
     let mut viewers = Vec::new();
     for transport in TRANSPORTS {
-        for (media, parser, decoder) in [
-            ("video", "h264parse", "avdec_h264"),
-            ("audio", "aacparse", "avdec_aac"),
-        ] {
+        for (media, parser, decoder) in
+            [("video", "h264parse", "avdec_h264"), ("audio", "aacparse", "avdec_aac")]
+        {
             let mut command = gstreamer(&url, transport, media);
             command.args(["!", parser, "!", decoder, "!", "fakesink"]);
             let name = format!("gst-{transport}-{media}");

@@ -15,14 +15,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn frames_of(summary: &Value) -> Frames {
     let of = |kind: &str| {
         let tracks = summary["tracks"].as_array().unwrap();
-        tracks.iter().find(|track| track["kind"] == kind).unwrap()["frames"]
-            .as_u64()
-            .unwrap()
+        tracks.iter().find(|track| track["kind"] == kind).unwrap()["frames"].as_u64().unwrap()
     };
-    Frames {
-        video: of("video"),
-        audio: of("audio"),
-    }
+    Frames { video: of("video"), audio: of("audio") }
 }
 
 /// A server with the plain movie, and the movie's address there.
@@ -40,18 +35,11 @@ fn a_movie_played_over_udp_and_tcp_loses_nothing_and_all_its_frames_are_measured
         return;
     };
     let viewers = ["udp", "tcp"].map(|transport| {
-        let (records, output) = (
-            folder.join(format!("{transport}.jsonl")),
-            folder.join(format!("{transport}.mp4")),
-        );
+        let (records, output) =
+            (folder.join(format!("{transport}.jsonl")), folder.join(format!("{transport}.mp4")));
         let mut command = play(&url, transport);
         command.arg("--record").arg(&records).arg("-o").arg(&output);
-        (
-            transport,
-            Running::start(command, &folder, transport),
-            records,
-            output,
-        )
+        (transport, Running::start(command, &folder, transport), records, output)
     });
     let expected = frames(&movie);
     for (transport, viewer, records, output) in viewers {
@@ -62,11 +50,7 @@ fn a_movie_played_over_udp_and_tcp_loses_nothing_and_all_its_frames_are_measured
         assert_eq!(frames_of(&summary), expected, "{transport}");
         assert_summary_is_whole(&summary, &url, transport);
         assert_records_are_whole(&records, transport);
-        assert_eq!(
-            frames(&output),
-            expected,
-            "{transport}: frames in the movie that was kept"
-        );
+        assert_eq!(frames(&output), expected, "{transport}: frames in the movie that was kept");
         assert_decodes(&output);
     }
     server.end();
@@ -77,47 +61,18 @@ fn assert_summary_is_whole(summary: &Value, url: &str, transport: &str) {
     assert_eq!(summary["url"], url);
     assert_eq!(summary["transport"], transport);
     assert_eq!(summary["ended"], "end_of_stream");
-    assert_eq!(
-        [
-            &summary["warnings"],
-            &summary["errors"],
-            &summary["records_dropped"]
-        ],
-        [0, 0, 0]
-    );
-    let time = |name: &str| {
-        summary[name]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{name}: {summary:#}"))
-    };
+    assert_eq!([&summary["warnings"], &summary["errors"], &summary["records_dropped"]], [0, 0, 0]);
+    let time = |name: &str| summary[name].as_u64().unwrap_or_else(|| panic!("{name}: {summary:#}"));
     assert!(time("connect_ns") <= time("first_byte_ns"));
     assert!(time("first_byte_ns") <= time("first_decodable_frame_ns"));
-    assert!(
-        (5_900_000_000..7_500_000_000).contains(&time("lasted_ns")),
-        "{}",
-        time("lasted_ns")
-    );
+    assert!((5_900_000_000..7_500_000_000).contains(&time("lasted_ns")), "{}", time("lasted_ns"));
     for track in summary["tracks"].as_array().unwrap() {
         assert_eq!(track["basis"], "total");
-        assert_eq!(
-            [&track["head_lost"], &track["tail_lost"]],
-            [0, 0],
-            "{transport}: {track:#}"
-        );
-        for figure in [
-            "key_frames",
-            "bytes",
-            "data_rate_bps",
-            "expected",
-            "jitter_ns",
-        ] {
+        assert_eq!([&track["head_lost"], &track["tail_lost"]], [0, 0], "{transport}: {track:#}");
+        for figure in ["key_frames", "bytes", "data_rate_bps", "expected", "jitter_ns"] {
             assert!(track[figure].is_u64(), "{figure}: {track:#}");
         }
-        for figure in [
-            "inter_arrival_p50_ns",
-            "inter_arrival_p95_ns",
-            "inter_arrival_p99_ns",
-        ] {
+        for figure in ["inter_arrival_p50_ns", "inter_arrival_p95_ns", "inter_arrival_p99_ns"] {
             assert!(track[figure].is_u64(), "{figure}: {track:#}");
         }
         // What the transport hides is absent, not zero.
@@ -135,16 +90,9 @@ fn assert_records_are_whole(path: &Path, transport: &str) {
         (&"weir".into(), &"player".into()),
         "{header}"
     );
-    assert!(
-        header["version"].is_u64() && header["clock"]["utc_ns"].is_u64(),
-        "{header}"
-    );
+    assert!(header["version"].is_u64() && header["clock"]["utc_ns"].is_u64(), "{header}");
     assert_eq!(header["asked"]["transport"], transport);
-    assert!(
-        lines[1..]
-            .iter()
-            .all(|line| line["t_ns"].is_u64() && line["event"].is_string())
-    );
+    assert!(lines[1..].iter().all(|line| line["t_ns"].is_u64() && line["event"].is_string()));
     let count = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
     for event in ["connecting", "connected", "playing", "first_byte", "ended"] {
         assert_eq!(count(event), 1, "{event}");
@@ -157,24 +105,16 @@ fn assert_records_are_whole(path: &Path, transport: &str) {
 fn read_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.ends_with('\n'));
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Holds that ffmpeg decodes the file without an error.
 fn assert_decodes(path: &Path) {
     let mut command = Command::new("ffmpeg");
-    command
-        .args(["-nostdin", "-v", "error", "-i"])
-        .arg(path)
-        .args(["-f", "null", "-"]);
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(path).args(["-f", "null", "-"]);
     let output = command.output().unwrap();
     assert_eq!(
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stderr).as_ref()
-        ),
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
         (Some(0), "")
     );
 }
@@ -213,11 +153,7 @@ fn a_play_from_a_place_begins_at_the_key_frame_before_it() {
     };
     let (records, output) = (folder.join("run.jsonl"), folder.join("part.mp4"));
     let mut command = play(&url, "tcp");
-    command
-        .args(["--from", "4.5", "--record"])
-        .arg(&records)
-        .arg("-o")
-        .arg(&output);
+    command.args(["--from", "4.5", "--record"]).arg(&records).arg("-o").arg(&output);
     let finished = run(command, &folder, "play", LIMIT);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let summary = finished.json();
@@ -226,15 +162,9 @@ fn a_play_from_a_place_begins_at_the_key_frame_before_it() {
     assert_eq!(frames_of(&summary).video, 60);
     assert_eq!(frames(&output).video, 60);
     let lines = read_lines(&records);
-    let playing = lines
-        .iter()
-        .find(|line| line["event"] == "playing")
-        .unwrap();
+    let playing = lines.iter().find(|line| line["event"] == "playing").unwrap();
     let from_ns = playing["from_ns"].as_u64().unwrap();
-    assert!(
-        (3_900_000_000..=4_500_000_000).contains(&from_ns),
-        "{playing}"
-    );
+    assert!((3_900_000_000..=4_500_000_000).contains(&from_ns), "{playing}");
     server.end();
 }
 
@@ -248,20 +178,8 @@ fn a_summary_for_people_names_the_loss_and_the_frames() {
     command.args(["play", &url, "--seconds", "1"]);
     let finished = run(command, &folder, "play", LIMIT);
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    for word in [
-        url.as_str(),
-        "H.264",
-        "AAC",
-        "frames",
-        "lost 0 of",
-        "jitter",
-        "p99",
-    ] {
-        assert!(
-            finished.out.contains(word),
-            "{word} is not in:\n{}",
-            finished.out
-        );
+    for word in [url.as_str(), "H.264", "AAC", "frames", "lost 0 of", "jitter", "p99"] {
+        assert!(finished.out.contains(word), "{word} is not in:\n{}", finished.out);
     }
     server.end();
 }
@@ -273,18 +191,9 @@ fn a_refused_connection_is_told_with_the_address_and_advice() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let finished = run(
-        play(&format!("rtsp://127.0.0.1:{port}/x"), "auto"),
-        &folder,
-        "play",
-        LIMIT,
-    );
+    let finished = run(play(&format!("rtsp://127.0.0.1:{port}/x"), "auto"), &folder, "play", LIMIT);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(
-        finished.err.contains(&format!("127.0.0.1:{port}")),
-        "{}",
-        finished.err
-    );
+    assert!(finished.err.contains(&format!("127.0.0.1:{port}")), "{}", finished.err);
     assert!(finished.err.contains("refused"), "{}", finished.err);
     assert_eq!(finished.json()["ended"], "failed");
 }
@@ -295,18 +204,9 @@ fn a_name_that_is_not_there_is_told_with_the_status() {
     let Some((server, _, _)) = served(&folder) else {
         return;
     };
-    let finished = run(
-        play(&server.url("not-there"), "auto"),
-        &folder,
-        "play",
-        LIMIT,
-    );
+    let finished = run(play(&server.url("not-there"), "auto"), &folder, "play", LIMIT);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(
-        finished.err.contains("404") && finished.err.contains("not-there"),
-        "{}",
-        finished.err
-    );
+    assert!(finished.err.contains("404") && finished.err.contains("not-there"), "{}", finished.err);
     server.end();
 }
 

@@ -12,10 +12,7 @@ use serde_json::Value;
 /// The program `weir`: that of `WEIR_BIN`, or the one built with these tests.
 pub(crate) fn weir() -> Command {
     let built = env!("CARGO_BIN_EXE_weir");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let path = std::env::var_os("WEIR_BIN").map_or_else(|| built.into(), |path| root.join(path));
     let mut command = Command::new(path);
     command.env_remove("WEIR_LOG");
@@ -24,15 +21,9 @@ pub(crate) fn weir() -> Command {
 
 /// A program of the system; `None`, and a line that says so, where it is not installed.
 pub(crate) fn installed(name: &str) -> Option<()> {
-    let flag = if name.starts_with("gst") {
-        "--version"
-    } else {
-        "-version"
-    };
-    let is_there = Command::new(name)
-        .arg(flag)
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let flag = if name.starts_with("gst") { "--version" } else { "-version" };
+    let is_there =
+        Command::new(name).arg(flag).output().is_ok_and(|output| output.status.success());
     if !is_there {
         eprintln!("SKIPPED: {name} is not installed");
     }
@@ -45,9 +36,7 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new(test: &str) -> Folder {
         let name = format!("{test}-{}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("program")
-            .join(name);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
@@ -89,23 +78,13 @@ pub(crate) struct Finished {
 impl Running {
     /// Starts `command`; `name` tells it from the others of its test.
     pub(crate) fn start(mut command: Command, folder: &Folder, name: &str) -> Running {
-        let (out, err) = (
-            folder.join(format!("{name}.out")),
-            folder.join(format!("{name}.err")),
-        );
+        let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         command
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap());
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        Running {
-            child,
-            name: name.to_owned(),
-            out,
-            err,
-        }
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Running { child, name: name.to_owned(), out, err }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -125,13 +104,7 @@ impl Running {
     /// Sends a signal, such as `INT`.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
     }
 
     /// Waits for its end; past the limit it is killed and the test fails.
@@ -144,28 +117,18 @@ impl Running {
             if Instant::now() > deadline {
                 let _ = self.child.kill();
                 let (out, err) = self.said();
-                panic!(
-                    "{} did not end within {limit:?}\nout: {out}\nerr: {err}",
-                    self.name
-                );
+                panic!("{} did not end within {limit:?}\nout: {out}\nerr: {err}", self.name);
             }
             sleep(Duration::from_millis(5));
         };
         let (out, err) = self.said();
-        Finished {
-            code: status.code(),
-            out,
-            err,
-        }
+        Finished { code: status.code(), out, err }
     }
 
     /// Memory of its own, in bytes: anonymous pages in use.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"))
-            .unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }
@@ -226,11 +189,7 @@ impl Server {
         let (out, err) = program.said();
         let banner: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
         let address = banner["rtsp"].as_str().unwrap().to_owned();
-        Server {
-            program,
-            address,
-            banner,
-        }
+        Server { program, address, banner }
     }
 
     /// The address of a stream, whose name stands as it is to be sent.
@@ -268,19 +227,10 @@ pub(crate) fn assert_nothing_lost(summary: &Value) {
     let tracks = summary["tracks"].as_array().unwrap();
     assert!(!tracks.is_empty(), "{summary:#}");
     for track in tracks {
-        for figure in [
-            "lost",
-            "duplicates",
-            "reordered",
-            "frames_discarded",
-            "late",
-        ] {
+        for figure in ["lost", "duplicates", "reordered", "frames_discarded", "late"] {
             assert_eq!(track[figure], 0, "{figure}: {summary:#}");
         }
-        assert!(
-            track["packets"].as_u64().is_some_and(|packets| packets > 0),
-            "{summary:#}"
-        );
+        assert!(track["packets"].as_u64().is_some_and(|packets| packets > 0), "{summary:#}");
     }
 }
 

@@ -38,16 +38,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 impl Client {
     pub(crate) fn connect(address: &str) -> Client {
         let socket = TcpStream::connect(address).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         socket.set_write_timeout(Some(LIMIT)).unwrap();
-        Client {
-            socket,
-            cseq: 0,
-            session: None,
-            waiting: Vec::new(),
-        }
+        Client { socket, cseq: 0, session: None, waiting: Vec::new() }
     }
 
     /// Sends bytes as they are; what the server no longer takes is no failure.
@@ -59,18 +52,12 @@ impl Client {
     /// `fields` are further header lines, each with its line end.
     pub(crate) fn request(&mut self, method: &str, url: &str, fields: &str) -> Response {
         self.cseq += 1;
-        let session = self
-            .session
-            .as_ref()
-            .map(|id| format!("Session: {id}\r\n"))
-            .unwrap_or_default();
-        let text = format!(
-            "{method} {url} RTSP/1.0\r\nCSeq: {}\r\n{session}{fields}\r\n",
-            self.cseq
-        );
+        let session =
+            self.session.as_ref().map(|id| format!("Session: {id}\r\n")).unwrap_or_default();
+        let text =
+            format!("{method} {url} RTSP/1.0\r\nCSeq: {}\r\n{session}{fields}\r\n", self.cseq);
         self.send(text.as_bytes());
-        self.response()
-            .unwrap_or_else(|| panic!("{method} {url}: closed without a response"))
+        self.response().unwrap_or_else(|| panic!("{method} {url}: closed without a response"))
     }
 
     /// The next response, packets before it left out; `None` where the connection is closed.
@@ -87,10 +74,8 @@ impl Client {
     /// SETUP of the first track over this connection.
     pub(crate) fn set_up(&mut self, url: &str, track: u8) -> Response {
         let channel = track * 2;
-        let transport = format!(
-            "Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n",
-            channel + 1
-        );
+        let transport =
+            format!("Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n", channel + 1);
         let control = format!("{}/trackID={track}", url.trim_end_matches('/'));
         let response = self.request("SETUP", &control, &transport);
         if let Some(id) = response.field("Session") {
@@ -155,22 +140,13 @@ impl Client {
             self.waiting.drain(..4 + length);
             return Some(Message::Packet { channel, bytes });
         }
-        let end = waiting
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")?
-            + 4;
+        let end = waiting.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&waiting[..end]).into_owned();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let response = Response {
-            status: status.unwrap_or_else(|| panic!("no response: {head}")),
-            head,
-        };
-        let body: usize = response
-            .field("Content-Length")
-            .map_or(0, |length| length.parse().unwrap());
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let response =
+            Response { status: status.unwrap_or_else(|| panic!("no response: {head}")), head };
+        let body: usize =
+            response.field("Content-Length").map_or(0, |length| length.parse().unwrap());
         waiting.get(end..end + body)?;
         self.waiting.drain(..end + body);
         Some(Message::Response(response))

@@ -19,10 +19,7 @@ fn refusal(folder: &Folder, arguments: &[&Path]) -> String {
     command.args(arguments);
     let finished = run(command, folder, "refused", LIMIT);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(
-        finished.out.is_empty() && finished.err.starts_with("weir: "),
-        "{finished:?}"
-    );
+    assert!(finished.out.is_empty() && finished.err.starts_with("weir: "), "{finished:?}");
     assert!(!finished.err.contains("panicked"), "{finished:?}");
     finished.err
 }
@@ -70,11 +67,7 @@ fn settings_of_the_file_hold_where_the_command_line_says_nothing() {
     )
     .unwrap();
     let server = Server::start::<&str>(&folder, &[]);
-    assert_eq!(
-        server.banner["streams"][0]["live"], true,
-        "{}",
-        server.banner
-    );
+    assert_eq!(server.banner["streams"][0]["live"], true, "{}", server.banner);
     server.end();
     let records = fs::read_to_string(folder.join("run.jsonl")).unwrap();
     assert!(records.starts_with("{\"record\":\"weir\""), "{records}");
@@ -84,10 +77,7 @@ fn settings_of_the_file_hold_where_the_command_line_says_nothing() {
 fn a_file_that_is_not_there_is_refused_by_its_name() {
     let folder = Folder::new("serve-missing");
     let said = refusal(&folder, &[Path::new("nowhere.mp4")]);
-    assert!(
-        said.contains("nowhere.mp4") && said.contains("No such file"),
-        "{said}"
-    );
+    assert!(said.contains("nowhere.mp4") && said.contains("No such file"), "{said}");
 }
 
 #[test]
@@ -103,10 +93,7 @@ fn assert_tells_the_place(said: &str, path: &Path) {
     assert!(said.contains(name), "{name} is not named: {said}");
     let reason = said.split(name).last().unwrap_or_default();
     let tells = ["byte", "box", "moov", "empty", "MP4"];
-    assert!(
-        tells.iter().any(|word| reason.contains(word)),
-        "no place or box: {said}"
-    );
+    assert!(tells.iter().any(|word| reason.contains(word)), "no place or box: {said}");
 }
 
 #[test]
@@ -129,10 +116,7 @@ fn a_movie_cut_off_anywhere_in_its_index_is_refused_with_file_and_place() {
         (media + bytes.len()) / 2,
         bytes.len() - 1,
     ];
-    for cut in cuts
-        .into_iter()
-        .chain((1..12).map(|twelfth| media * twelfth / 12))
-    {
+    for cut in cuts.into_iter().chain((1..12).map(|twelfth| media * twelfth / 12)) {
         let path = folder.join(format!("cut-{cut}.mp4"));
         fs::write(&path, &bytes[..cut]).unwrap();
         let said = refusal(&folder, &[&path]);
@@ -143,10 +127,9 @@ fn a_movie_cut_off_anywhere_in_its_index_is_refused_with_file_and_place() {
 #[test]
 fn files_that_are_no_movies_are_refused_with_what_was_expected() {
     let folder = Folder::new("serve-other");
-    for (name, bytes) in [
-        ("text.mp4", &b"not a movie at all, just words\n"[..]),
-        ("zeros.mp4", &[0; 5000]),
-    ] {
+    for (name, bytes) in
+        [("text.mp4", &b"not a movie at all, just words\n"[..]), ("zeros.mp4", &[0; 5000])]
+    {
         let path = folder.join(name);
         fs::write(&path, bytes).unwrap();
         let said = refusal(&folder, &[&path]);
@@ -176,28 +159,16 @@ fn a_folder_of_broken_movies_hurts_only_those_that_ask_for_them() {
                 playing.push(client);
             }
             status => {
-                assert!(
-                    (400..600).contains(&status) && status != 404,
-                    "{name}: {response:?}"
-                );
+                assert!((400..600).contains(&status) && status != 404, "{name}: {response:?}");
                 let said = server.program.said().1;
-                assert!(
-                    said.contains(name.as_str()),
-                    "{name} is not in the log: {said}"
-                );
+                assert!(said.contains(name.as_str()), "{name} is not in the log: {said}");
             }
         }
     }
-    assert!(
-        playing.len() < names.len(),
-        "all {} broken movies could be described",
-        names.len()
-    );
+    assert!(playing.len() < names.len(), "all {} broken movies could be described", names.len());
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {
-        playing
-            .iter_mut()
-            .for_each(|client| client.drain_what_is_there());
+        playing.iter_mut().for_each(|client| client.drain_what_is_there());
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(!good.is_over());
@@ -227,9 +198,7 @@ fn broken_movies(movie: &Path, films: &Path) -> Vec<String> {
     for number in 0..8 {
         let mut broken = bytes.clone();
         let place = media + 8 + (bytes.len() - media - 8) * number / 8;
-        broken[place..place + 4]
-            .iter_mut()
-            .for_each(|byte| *byte ^= 0xff);
+        broken[place..place + 4].iter_mut().for_each(|byte| *byte ^= 0xff);
         keep(format!("media-{place}"), &broken);
     }
     for cut in [0, 9, media / 2, media + 100, bytes.len() - 1] {
@@ -251,45 +220,25 @@ fn movies_are_found_by_their_names_with_and_without_extension_and_with_spaces_an
     let folder = Folder::new("serve-names");
     let films = folder.join("films");
     fs::create_dir_all(films.join("alt")).unwrap();
-    for name in [
-        "Über den Wolken.mp4",
-        "plain.mp4",
-        "alt/plain.mov",
-        "two.dots.mp4",
-    ] {
+    for name in ["Über den Wolken.mp4", "plain.mp4", "alt/plain.mov", "two.dots.mp4"] {
         fs::copy(&movie, films.join(name)).unwrap();
     }
     let server = Server::start(&folder, &[&films]);
     let urls: Vec<&str> = streams(&server);
     let umlaut = server.url("%C3%9Cber%20den%20Wolken");
     assert!(urls.contains(&umlaut.as_str()), "{urls:?}");
-    let names = [
-        "plain",
-        "plain.mp4",
-        "alt/plain",
-        "alt/plain.mov",
-        "two.dots",
-        "two.dots.mp4",
-    ];
-    for name in names.map(str::to_owned).into_iter().chain([
-        "%C3%9Cber%20den%20Wolken".to_owned(),
-        "%C3%9Cber%20den%20Wolken.mp4".to_owned(),
-    ]) {
+    let names = ["plain", "plain.mp4", "alt/plain", "alt/plain.mov", "two.dots", "two.dots.mp4"];
+    for name in names
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["%C3%9Cber%20den%20Wolken".to_owned(), "%C3%9Cber%20den%20Wolken.mp4".to_owned()])
+    {
         let response = Client::connect(&server.address).request("DESCRIBE", &server.url(&name), "");
         assert_eq!(response.status, 200, "{name}: {response:?}");
     }
-    for name in [
-        "two",
-        "plain.mov",
-        "..%2Fplain",
-        "../films/plain",
-        "%C3%9Cber",
-    ] {
+    for name in ["two", "plain.mov", "..%2Fplain", "../films/plain", "%C3%9Cber"] {
         let response = Client::connect(&server.address).request("DESCRIBE", &server.url(name), "");
-        assert!(
-            (400..500).contains(&response.status),
-            "{name}: {response:?}"
-        );
+        assert!((400..500).contains(&response.status), "{name}: {response:?}");
     }
     assert_serves_on(&server, &folder, "%C3%9Cber%20den%20Wolken");
     server.end();
@@ -297,10 +246,7 @@ fn movies_are_found_by_their_names_with_and_without_extension_and_with_spaces_an
 
 fn streams(server: &Server) -> Vec<&str> {
     let streams = server.banner["streams"].as_array().unwrap();
-    streams
-        .iter()
-        .map(|stream| stream["url"].as_str().unwrap())
-        .collect()
+    streams.iter().map(|stream| stream["url"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -318,16 +264,10 @@ fn movies_that_come_and_go_in_a_folder_are_served_and_not_served_some_seconds_la
     };
     assert_eq!(status(), 404);
     fs::copy(&movie, films.join("late.mp4")).unwrap();
-    wait_until(Duration::from_secs(6), "a new file is served", || {
-        status() == 200
-    });
+    wait_until(Duration::from_secs(6), "a new file is served", || status() == 200);
     assert_serves_on(&server, &folder, "late");
     fs::remove_file(films.join("late.mp4")).unwrap();
-    wait_until(
-        Duration::from_secs(6),
-        "a file that is gone is not served",
-        || status() == 404,
-    );
+    wait_until(Duration::from_secs(6), "a file that is gone is not served", || status() == 404);
     server.end();
 }
 
@@ -340,23 +280,11 @@ fn a_banner_for_people_names_every_address_and_who_may_do_what() {
     fs::copy(&movie, folder.join("talk.mp4")).unwrap();
     let mut command = weir();
     command.current_dir(folder.path());
-    command.args([
-        "serve",
-        "talk.mp4",
-        "--bind",
-        "127.0.0.1",
-        "--rtsp-port",
-        "0",
-    ]);
+    command.args(["serve", "talk.mp4", "--bind", "127.0.0.1", "--rtsp-port", "0"]);
     let server = Running::start(command, &folder, "server");
-    wait_until(LIMIT, "the banner is printed", || {
-        server.said().0.contains("ffplay")
-    });
+    wait_until(LIMIT, "the banner is printed", || server.said().0.contains("ffplay"));
     let banner = server.said().0;
-    assert!(
-        banner.contains("rtsp://127.0.0.1:") && banner.contains("/talk"),
-        "{banner}"
-    );
+    assert!(banner.contains("rtsp://127.0.0.1:") && banner.contains("/talk"), "{banner}");
     assert!(banner.contains("may play"), "{banner}");
     server.signal("INT");
     assert_eq!(server.finish(LIMIT).code, Some(0));
@@ -376,10 +304,7 @@ fn ended_by(signal: &str, movie: &Path, options: &[&str]) -> (Finished, Vec<Fini
     std::thread::sleep(Duration::from_millis(800));
     server.program.signal(signal);
     let finished = server.program.finish(Duration::from_secs(3));
-    let viewers = viewers
-        .into_iter()
-        .map(|viewer| viewer.finish(Duration::from_secs(3)))
-        .collect();
+    let viewers = viewers.into_iter().map(|viewer| viewer.finish(Duration::from_secs(3))).collect();
     (finished, viewers)
 }
 

@@ -19,31 +19,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("weir-proto", &["weir-time", "weir-media"]),
     // L2
     ("weir-net", &["weir-time", "weir-link", "weir-proto"]),
-    (
-        "weir-dial",
-        &["weir-time", "weir-media", "weir-proto", "weir-net"],
-    ),
+    ("weir-dial", &["weir-time", "weir-media", "weir-proto", "weir-net"]),
     // L3
-    (
-        "weir-server",
-        &[
-            "weir-time",
-            "weir-media",
-            "weir-record",
-            "weir-proto",
-            "weir-net",
-        ],
-    ),
+    ("weir-server", &["weir-time", "weir-media", "weir-record", "weir-proto", "weir-net"]),
     (
         "weir-player",
-        &[
-            "weir-time",
-            "weir-media",
-            "weir-record",
-            "weir-proto",
-            "weir-net",
-            "weir-dial",
-        ],
+        &["weir-time", "weir-media", "weir-record", "weir-proto", "weir-net", "weir-dial"],
     ),
     // L5
     (
@@ -61,16 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     // Tools beside the layers
-    (
-        "weir-fuzz",
-        &[
-            "weir-time",
-            "weir-media",
-            "weir-record",
-            "weir-proto",
-            "weir-player",
-        ],
-    ),
+    ("weir-fuzz", &["weir-time", "weir-media", "weir-record", "weir-proto", "weir-player"]),
     ("weir-bench-floor", &[]),
 ];
 
@@ -110,18 +82,12 @@ fn crates_use_only_crates_below_them() {
     let mut wrong = Vec::new();
     for package in packages() {
         let Some(place) = CRATES.iter().position(|(name, _)| *name == package.name) else {
-            wrong.push(format!(
-                "{} is missing in the table of layers",
-                package.name
-            ));
+            wrong.push(format!("{} is missing in the table of layers", package.name));
             continue;
         };
         let below: Vec<&str> = CRATES[..place].iter().map(|(name, _)| *name).collect();
         let allowed = CRATES[place].1;
-        assert!(
-            allowed.iter().all(|name| below.contains(name)),
-            "{allowed:?}"
-        );
+        assert!(allowed.iter().all(|name| below.contains(name)), "{allowed:?}");
         for (dependency, is_dev) in &package.dependencies {
             let is_ours = CRATES.iter().any(|(name, _)| name == dependency);
             let may_use = if *is_dev { &below[..] } else { allowed };
@@ -191,9 +157,7 @@ fn the_architecture_page_is_short_and_names_every_crate_and_no_path_that_is_not_
     let mut wrong = Vec::new();
     let lines = page.lines().count();
     if lines > ARCHITECTURE_LINES_MAX {
-        wrong.push(format!(
-            "it has {lines} lines, {ARCHITECTURE_LINES_MAX} at most"
-        ));
+        wrong.push(format!("it has {lines} lines, {ARCHITECTURE_LINES_MAX} at most"));
     }
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -201,12 +165,7 @@ fn the_architecture_page_is_short_and_names_every_crate_and_no_path_that_is_not_
             wrong.push(format!("it does not name `crates/{name}`"));
         }
     }
-    for path in page
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|text| looks_like_path(text))
-    {
+    for path in page.split('`').skip(1).step_by(2).filter(|text| looks_like_path(text)) {
         if !root().join(path).exists() {
             wrong.push(format!("it names `{path}`, which is not there"));
         }
@@ -310,26 +269,18 @@ fn every_fuzz_entry_is_driven_and_every_list_of_targets_is_the_same() {
 
     let manifest: toml::Table = read(&fuzz.join("Cargo.toml")).parse().unwrap();
     let bins = manifest["bin"].as_array().unwrap();
-    let bins: BTreeSet<String> = bins
-        .iter()
-        .map(|bin| bin["name"].as_str().unwrap().to_owned())
-        .collect();
+    let bins: BTreeSet<String> =
+        bins.iter().map(|bin| bin["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(bins, in_code, "left: fuzz/Cargo.toml, right: the code");
 
     let mut harness = BTreeMap::new();
     for path in files(&fuzz.join("fuzz_targets")) {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let paths = fuzz_paths(&read(&path));
-        assert!(
-            paths.len() == 1 && paths.contains_key(&stem),
-            "{stem}: {paths:?}"
-        );
+        assert!(paths.len() == 1 && paths.contains_key(&stem), "{stem}: {paths:?}");
         harness.extend(paths);
     }
-    assert_eq!(
-        harness, driven,
-        "left: fuzz/fuzz_targets, right: the driver"
-    );
+    assert_eq!(harness, driven, "left: fuzz/fuzz_targets, right: the driver");
 }
 
 /// The names of all `pub fn fuzz_...` in the crates.
@@ -374,13 +325,7 @@ struct Package {
 
 fn packages() -> Vec<Package> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root())
         .output()
         .expect("cargo runs");
@@ -395,10 +340,7 @@ fn packages() -> Vec<Package> {
             let dependencies = package["dependencies"].as_array().unwrap();
             Package {
                 name: text(&package["name"]),
-                folder: PathBuf::from(text(&package["manifest_path"]))
-                    .parent()
-                    .unwrap()
-                    .to_owned(),
+                folder: PathBuf::from(text(&package["manifest_path"])).parent().unwrap().to_owned(),
                 dependencies: dependencies
                     .iter()
                     .map(|dependency| (text(&dependency["name"]), dependency["kind"] == "dev"))

@@ -141,23 +141,12 @@ impl Depacketiser {
         let Some(fragments) = self.fragments.take() else {
             return;
         };
-        let Fragments {
-            rtp_ticks,
-            bytes,
-            payload,
-            first_arrival,
-            arrival,
-            ..
-        } = fragments;
+        let Fragments { rtp_ticks, bytes, payload, first_arrival, arrival, .. } = fragments;
         if fragments.damage.is_none() && payload.len() == bytes {
             let payload = payload.freeze();
             return outbox.access_unit(access_unit_of(rtp_ticks, payload, first_arrival, arrival));
         }
-        let unknown = if fragments.head_unsure {
-            DropReason::Lost
-        } else {
-            reason
-        };
+        let unknown = if fragments.head_unsure { DropReason::Lost } else { reason };
         outbox.dropped(rtp_ticks, fragments.damage.unwrap_or(unknown));
     }
 }
@@ -168,14 +157,7 @@ fn access_unit_of(
     first_arrival: Instant,
     arrival: Instant,
 ) -> AccessUnit {
-    AccessUnit {
-        rtp_ticks,
-        payload,
-        key: KeyKind::Key,
-        complete: true,
-        first_arrival,
-        arrival,
-    }
+    AccessUnit { rtp_ticks, payload, key: KeyKind::Key, complete: true, first_arrival, arrival }
 }
 
 /// The sizes of the access units in a payload and their bytes; `None` if the AU header section
@@ -184,11 +166,7 @@ fn read_headers(payload: &[u8], header_bits: HeaderBits) -> Option<(Vec<usize>, 
     let (section_bits, rest) = payload.split_first_chunk::<2>()?;
     let section_bits = usize::from(u16::from_be_bytes(*section_bits));
     let (section, data) = rest.split_at_checked(section_bits.div_ceil(8))?;
-    let mut bits = Bits {
-        bytes: section,
-        at: 0,
-        end: section_bits,
-    };
+    let mut bits = Bits { bytes: section, at: 0, end: section_bits };
     let mut sizes = Vec::new();
     let mut index_bits = header_bits.index;
     while bits.at < bits.end {
@@ -217,9 +195,8 @@ impl Bits<'_> {
             return None;
         }
         let first = self.at / 8;
-        let word = (first..first + 4).fold(0, |word, at| {
-            word << 8 | u32::from(self.bytes.get(at).copied().unwrap_or(0))
-        });
+        let word = (first..first + 4)
+            .fold(0, |word, at| word << 8 | u32::from(self.bytes.get(at).copied().unwrap_or(0)));
         let value = (u64::from(word << (self.at % 8)) << count) >> 32;
         self.at = end;
         Some(value as u32)

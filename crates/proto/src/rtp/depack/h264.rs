@@ -40,15 +40,8 @@ struct Unit {
 
 impl Default for Depacketiser {
     fn default() -> Self {
-        let config = h264::Config {
-            sps: Vec::new(),
-            pps: Vec::new(),
-        };
-        Depacketiser {
-            config,
-            marks: false,
-            unit: None,
-        }
+        let config = h264::Config { sps: Vec::new(), pps: Vec::new() };
+        Depacketiser { config, marks: false, unit: None }
     }
 }
 
@@ -68,10 +61,7 @@ impl Depacketiser {
             _ => &mut self.config.pps,
         };
         let set = Bytes::copy_from_slice(set);
-        match sets
-            .iter()
-            .position(|known| set_number(known) == Some(number))
-        {
+        match sets.iter().position(|known| set_number(known) == Some(number)) {
             Some(at) => sets[at] = set,
             None if sets.len() < SETS_MAX => sets.push(set),
             None => return false,
@@ -226,9 +216,7 @@ impl Unit {
         }
         while let Some((length, behind)) = rest.split_first_chunk::<2>() {
             let length = usize::from(u16::from_be_bytes(*length));
-            let (nal, behind) = behind
-                .split_at_checked(length)
-                .ok_or(DropReason::Malformed)?;
+            let (nal, behind) = behind.split_at_checked(length).ok_or(DropReason::Malformed)?;
             rest = behind;
             match nal.first().map(|header| header & 0x1f) {
                 None | Some(0 | 30 | 31) => {}
@@ -236,11 +224,7 @@ impl Unit {
                 Some(_) => return Err(DropReason::Malformed),
             }
         }
-        if rest.is_empty() {
-            Ok(())
-        } else {
-            Err(DropReason::Malformed)
-        }
+        if rest.is_empty() { Ok(()) } else { Err(DropReason::Malformed) }
     }
 
     /// Section 5.8: the indicator has the importance, the FU header the type.
@@ -296,8 +280,7 @@ impl Unit {
         }
         self.reserve(4 + nal.len())?;
         let at = self.payload.len() + 4;
-        self.payload
-            .put_u32(u32::try_from(nal.len()).map_err(|_| DropReason::TooLarge)?);
+        self.payload.put_u32(u32::try_from(nal.len()).map_err(|_| DropReason::TooLarge)?);
         self.payload.put_slice(nal);
         self.look(at, config)
     }
@@ -356,10 +339,7 @@ fn set_number(set: &[u8]) -> Option<u32> {
     if set.len() > usize::from(u16::MAX) {
         return None;
     }
-    let word = numbered
-        .iter()
-        .take(4)
-        .fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+    let word = numbered.iter().take(4).fold(0u64, |word, byte| word << 8 | u64::from(*byte));
     let word = (word << (8 * (4 - numbered.len().min(4)))) as u32;
     // An unsigned Exp-Golomb code (section 9.1) of at most 17 bits.
     let zeros = word.leading_zeros();

@@ -155,13 +155,8 @@ impl Depacketiser {
         parameters: &str,
     ) -> Result<Self, Error> {
         let mut outbox = Outbox::default();
-        let format = sdp::format(
-            encoding_name,
-            clock_rate_hz,
-            channels,
-            parameters,
-            &mut outbox.counts,
-        )?;
+        let format =
+            sdp::format(encoding_name, clock_rate_hz, channels, parameters, &mut outbox.counts)?;
         Ok(Depacketiser {
             clock_rate_hz,
             times: TimeUnwrapper::default(),

@@ -63,18 +63,12 @@ pub(super) fn format(
     counts: &mut Counts,
 ) -> Result<Format, Error> {
     if encoding_name.eq_ignore_ascii_case("H264") {
-        return Ok(Format::H264(Box::new(h264(
-            clock_rate_hz,
-            parameters,
-            counts,
-        )?)));
+        return Ok(Format::H264(Box::new(h264(clock_rate_hz, parameters, counts)?)));
     }
     if encoding_name.eq_ignore_ascii_case("mpeg4-generic") {
         return Ok(Format::Aac(aac(clock_rate_hz, channels, parameters)?));
     }
-    Err(Error::Encoding {
-        name: encoding_name.chars().take(64).collect(),
-    })
+    Err(Error::Encoding { name: encoding_name.chars().take(64).collect() })
 }
 
 /// RFC 6184 section 8.1.
@@ -84,10 +78,7 @@ fn h264(
     counts: &mut Counts,
 ) -> Result<h264::Depacketiser, Error> {
     if clock_rate_hz != VIDEO_CLOCK_HZ {
-        return Err(Error::ClockRate {
-            name: "H264",
-            hz: clock_rate_hz,
-        });
+        return Err(Error::ClockRate { name: "H264", hz: clock_rate_hz });
     }
     const MODE: &str = "packetization-mode";
     match value_of(parameters, MODE) {
@@ -118,10 +109,7 @@ fn aac(
     parameters: &str,
 ) -> Result<aac::Depacketiser, Error> {
     if clock_rate_hz == 0 {
-        return Err(Error::ClockRate {
-            name: "mpeg4-generic",
-            hz: 0,
-        });
+        return Err(Error::ClockRate { name: "mpeg4-generic", hz: 0 });
     }
     let mode = value_of(parameters, "mode").unwrap_or("");
     let usual = if mode.eq_ignore_ascii_case("AAC-hbr") {
@@ -135,18 +123,11 @@ fn aac(
     if size_bits == 0 {
         return Err(Error::Missing { name: "sizelength" });
     }
-    for name in [
-        "ctsdeltalength",
-        "dtsdeltalength",
-        "streamstateindication",
-        "auxiliarydatasizelength",
-    ] {
+    for name in
+        ["ctsdeltalength", "dtsdeltalength", "streamstateindication", "auxiliarydatasizelength"]
+    {
         if bits(parameters, name, 0)? != 0 {
-            return Err(unserved(
-                name,
-                value_of(parameters, name).unwrap_or(""),
-                "0",
-            ));
+            return Err(unserved(name, value_of(parameters, name).unwrap_or(""), "0"));
         }
     }
     if bits(parameters, "randomaccessindication", 0)? != 0 {
@@ -160,10 +141,7 @@ fn aac(
         && rtpmap != config.channels
         && config.output_rate_hz() == config.sample_rate_hz
     {
-        return Err(Error::Channels {
-            rtpmap,
-            config: config.channels,
-        });
+        return Err(Error::Channels { rtpmap, config: config.channels });
     }
     Ok(aac::Depacketiser::new(
         config,
@@ -191,9 +169,7 @@ fn bits(parameters: &str, name: &'static str, usual: u32) -> Result<u32, Error> 
 fn value_of<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     parameters.split(';').find_map(|parameter| {
         let (key, value) = parameter.split_once('=')?;
-        key.trim()
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim().trim_matches('"'))
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
 }
 
@@ -210,11 +186,7 @@ fn from_hex(digits: &str) -> Option<Vec<u8>> {
 }
 
 fn unserved(name: &'static str, value: &str, expected: &'static str) -> Error {
-    Error::Parameter {
-        name,
-        value: value.chars().take(64).collect(),
-        expected,
-    }
+    Error::Parameter { name, value: value.chars().take(64).collect(), expected }
 }
 
 /// A size of 24 bits is [`super::ACCESS_UNIT_BYTES_MAX`].
@@ -281,13 +253,7 @@ mod tests {
             refusal("VP8", 90_000, "").to_string(),
             "RTP payload format VP8: expected H264 or mpeg4-generic"
         );
-        assert_eq!(
-            refusal("H264", 0, ""),
-            Error::ClockRate {
-                name: "H264",
-                hz: 0
-            }
-        );
+        assert_eq!(refusal("H264", 0, ""), Error::ClockRate { name: "H264", hz: 0 });
         assert_eq!(
             refusal("H264", 90_000, "packetization-mode=2").to_string(),
             "format parameter packetization-mode is \"2\": expected 0 or 1 (interleaving is not served)"
@@ -302,18 +268,8 @@ mod tests {
             assert!(matches!(refusal, Error::Parameter { name: "config", .. }));
         }
         let interleaved = format!("{HBR};ctsdeltalength=5");
-        assert!(
-            refusal("mpeg4-generic", 48_000, &interleaved)
-                .to_string()
-                .contains("ctsdelta")
-        );
+        assert!(refusal("mpeg4-generic", 48_000, &interleaved).to_string().contains("ctsdelta"));
         let refusal = Depacketiser::from_sdp("mpeg4-generic", 48_000, Some(1), HBR).unwrap_err();
-        assert_eq!(
-            refusal,
-            Error::Channels {
-                rtpmap: 1,
-                config: 2
-            }
-        );
+        assert_eq!(refusal, Error::Channels { rtpmap: 1, config: 2 });
     }
 }

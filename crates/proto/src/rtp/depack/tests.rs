@@ -18,18 +18,12 @@ struct Bench {
 impl Bench {
     fn h264(parameters: &str) -> Self {
         let depacketiser = Depacketiser::from_sdp("H264", 90_000, None, parameters).unwrap();
-        Bench {
-            depacketiser,
-            packets: 0,
-        }
+        Bench { depacketiser, packets: 0 }
     }
 
     fn aac(parameters: &str) -> Self {
         let depacketiser = Depacketiser::from_sdp("mpeg4-generic", 48_000, None, parameters);
-        Bench {
-            depacketiser: depacketiser.unwrap(),
-            packets: 0,
-        }
+        Bench { depacketiser: depacketiser.unwrap(), packets: 0 }
     }
 
     /// Pushes a packet that comes a millisecond after the one before.
@@ -42,14 +36,8 @@ impl Bench {
             time: RtpTime(time),
             ssrc: Ssrc(0),
         };
-        let packet = Packet {
-            header,
-            csrc_count: 0,
-            extension: None,
-            payload,
-        };
-        self.depacketiser
-            .push(Instant::from_millis(self.packets), &packet, lost_before);
+        let packet = Packet { header, csrc_count: 0, extension: None, payload };
+        self.depacketiser.push(Instant::from_millis(self.packets), &packet, lost_before);
     }
 
     fn access_unit(&mut self) -> AccessUnit {
@@ -72,15 +60,11 @@ impl Bench {
 }
 
 fn with_lengths(nals: &[&[u8]]) -> Vec<u8> {
-    nals.iter()
-        .flat_map(|nal| [&(nal.len() as u32).to_be_bytes(), *nal].concat())
-        .collect()
+    nals.iter().flat_map(|nal| [&(nal.len() as u32).to_be_bytes(), *nal].concat()).collect()
 }
 
 fn aggregate(nals: &[&[u8]]) -> Vec<u8> {
-    let parts = nals
-        .iter()
-        .flat_map(|nal| [&(nal.len() as u16).to_be_bytes(), *nal].concat());
+    let parts = nals.iter().flat_map(|nal| [&(nal.len() as u16).to_be_bytes(), *nal].concat());
     std::iter::once(0x78).chain(parts).collect()
 }
 
@@ -92,10 +76,7 @@ fn single_nal_units_up_to_the_marker_are_one_access_unit() {
     bench.push(9, MARKER, false, &LATER);
     let unit = bench.access_unit();
     assert_eq!(unit.payload, with_lengths(&[&FIRST, &LATER]));
-    assert_eq!(
-        (unit.rtp_ticks, unit.key, unit.complete),
-        (9, KeyKind::Delta, true)
-    );
+    assert_eq!((unit.rtp_ticks, unit.key, unit.complete), (9, KeyKind::Delta, true));
     assert_eq!(unit.first_arrival, Instant::from_millis(1));
     assert_eq!(unit.arrival, Instant::from_millis(2));
     bench.nothing();
@@ -105,12 +86,7 @@ fn single_nal_units_up_to_the_marker_are_one_access_unit() {
 fn an_aggregate_loses_its_known_parameter_sets_and_its_delimiter() {
     let mut bench = Bench::h264(SETS);
     let idr = [0x65, 0x88, 1];
-    bench.push(
-        0,
-        MARKER,
-        false,
-        &aggregate(&[&[0x09, 0xf0], &SPS, &PPS, &idr]),
-    );
+    bench.push(0, MARKER, false, &aggregate(&[&[0x09, 0xf0], &SPS, &PPS, &idr]));
     let unit = bench.access_unit();
     assert_eq!(unit.payload, with_lengths(&[&idr]));
     assert_eq!(unit.key, KeyKind::Key);
@@ -137,10 +113,7 @@ fn without_markers_an_access_unit_ends_when_the_time_changes() {
     bench.nothing();
     bench.depacketiser.flush();
     let unit = bench.access_unit();
-    assert_eq!(
-        (unit.rtp_ticks, unit.complete),
-        (i64::from(u32::MAX) + 3_000, false)
-    );
+    assert_eq!((unit.rtp_ticks, unit.complete), (i64::from(u32::MAX) + 3_000, false));
 }
 
 #[test]
@@ -216,15 +189,10 @@ fn parameter_sets_with_a_marker_and_a_time_of_their_own_wait_for_their_picture()
     bench.push(0, MARKER, false, &PPS);
     bench.nothing();
     bench.push(5, MARKER, false, &FIRST);
-    let Some(Output::Codec(codec)) = bench.depacketiser.poll() else {
-        panic!("no codec")
-    };
+    let Some(Output::Codec(codec)) = bench.depacketiser.poll() else { panic!("no codec") };
     assert_eq!(bench.depacketiser.codec(), Some(codec));
     let unit = bench.access_unit();
-    assert_eq!(
-        (unit.rtp_ticks, unit.payload),
-        (5, with_lengths(&[&FIRST]).into())
-    );
+    assert_eq!((unit.rtp_ticks, unit.payload), (5, with_lengths(&[&FIRST]).into()));
 }
 
 #[test]
@@ -240,10 +208,7 @@ fn changed_parameter_sets_are_announced_and_stay_in_their_access_unit() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(
-        bench.access_unit().payload,
-        with_lengths(&[&other_pps, &FIRST])
-    );
+    assert_eq!(bench.access_unit().payload, with_lengths(&[&other_pps, &FIRST]));
     bench.push(1, MARKER, false, &payload);
     assert_eq!(bench.access_unit().payload, with_lengths(&[&FIRST]));
     bench.nothing();
@@ -285,11 +250,7 @@ fn payloads_that_break_the_format_drop_their_access_unit() {
     bench.access_unit();
     for (time, payload) in (1..).zip(broken) {
         bench.push(time, MARKER, false, payload);
-        assert_eq!(
-            bench.dropped(),
-            (i64::from(time), DropReason::Malformed),
-            "{payload:?}"
-        );
+        assert_eq!(bench.dropped(), (i64::from(time), DropReason::Malformed), "{payload:?}");
     }
     bench.push(100, MARKER, false, &FIRST);
     bench.access_unit();
@@ -326,10 +287,7 @@ fn no_more_outputs_wait_than_may() {
         bench.push(time, MARKER, false, &FIRST);
     }
     assert_eq!(bench.depacketiser.counts().dropped_unpolled, 6);
-    assert_eq!(
-        std::iter::from_fn(|| bench.depacketiser.poll()).count(),
-        OUTPUTS_MAX
-    );
+    assert_eq!(std::iter::from_fn(|| bench.depacketiser.poll()).count(), OUTPUTS_MAX);
 }
 
 const HBR: &str = "mode=AAC-hbr;config=1190";

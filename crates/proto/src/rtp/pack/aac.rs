@@ -16,9 +16,7 @@ pub(super) fn pack(
         Ok(0) => return Err(Error::Empty),
         Ok(size) if size < 1 << 13 => size,
         _ => {
-            return Err(Error::AacSize {
-                bytes: access_unit.len(),
-            });
+            return Err(Error::AacSize { bytes: access_unit.len() });
         }
     };
     let [high, low] = (size << 3).to_be_bytes();
@@ -48,11 +46,7 @@ pub(in crate::rtp) mod tests {
             channels: 2,
             frame_samples: 1_024,
         };
-        Track {
-            id: TrackId(0),
-            codec: Codec::Aac(config),
-            clock_rate_hz: 48_000,
-        }
+        Track { id: TrackId(0), codec: Codec::Aac(config), clock_rate_hz: 48_000 }
     }
 
     fn pack_one(bytes: usize) -> Result<super::super::Packed, Error> {
@@ -83,13 +77,7 @@ pub(in crate::rtp) mod tests {
     fn sizes_that_thirteen_bits_cannot_say_are_refused() {
         assert_eq!(pack_one(0).unwrap_err(), Error::Empty);
         assert!(pack_one(8_191).is_ok());
-        assert_eq!(
-            pack_one(8_192).unwrap_err(),
-            Error::AacSize { bytes: 8_192 }
-        );
-        assert_eq!(
-            pack_one(70_000).unwrap_err(),
-            Error::AacSize { bytes: 70_000 }
-        );
+        assert_eq!(pack_one(8_192).unwrap_err(), Error::AacSize { bytes: 8_192 });
+        assert_eq!(pack_one(70_000).unwrap_err(), Error::AacSize { bytes: 70_000 });
     }
 }

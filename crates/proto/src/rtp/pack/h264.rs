@@ -21,11 +21,7 @@ pub(super) struct Packer {
 
 impl Packer {
     pub(super) fn new(config: &h264::Config) -> Self {
-        Packer {
-            sps: config.sps.clone(),
-            pps: config.pps.clone(),
-            nal_units_dropped: 0,
-        }
+        Packer { sps: config.sps.clone(), pps: config.pps.clone(), nal_units_dropped: 0 }
     }
 
     pub(super) fn pack(
@@ -79,11 +75,7 @@ impl Packer {
             // unit (ISO/IEC 14496-10 section 7.4.1.2.3). A frame may bring new sets of one kind
             // alone; PPS refer to SPS and come behind them.
             let delimiters = usize::from(nal_type(nal_units[0]) == Some(DELIMITER));
-            let sps = if last_sps.is_none() {
-                &self.sps[..]
-            } else {
-                &[]
-            };
+            let sps = if last_sps.is_none() { &self.sps[..] } else { &[] };
             let pps = if has_pps { &[] } else { &self.pps[..] };
             if let Some(set) = sps.iter().chain(pps).find(|set| !is_sendable(set)) {
                 return Err(Error::ParameterSet { bytes: set.len() });
@@ -112,28 +104,17 @@ impl<'a> Iterator for NalUnits<'a> {
     type Item = Result<&'a [u8], Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self
-            .payload
-            .get(self.at..)
-            .filter(|rest| !rest.is_empty())?;
+        let rest = self.payload.get(self.at..).filter(|rest| !rest.is_empty())?;
         let bytes = self.payload.len();
         let at = self.at;
         let Some((length, behind)) = rest.split_first_chunk::<4>() else {
             self.at = bytes;
-            return Some(Err(Error::NalUnit {
-                at,
-                nal_bytes: 0,
-                bytes,
-            }));
+            return Some(Err(Error::NalUnit { at, nal_bytes: 0, bytes }));
         };
         let nal_bytes = u32::from_be_bytes(*length) as usize;
         let Some(nal) = behind.get(..nal_bytes) else {
             self.at = bytes;
-            return Some(Err(Error::NalUnit {
-                at,
-                nal_bytes,
-                bytes,
-            }));
+            return Some(Err(Error::NalUnit { at, nal_bytes, bytes }));
         };
         self.at += 4 + nal_bytes;
         Some(Ok(nal))
@@ -195,10 +176,7 @@ fn push_fragments(nal: &[u8], payload_bytes_max: usize, out: &mut Pieces) {
         let start_bit = u8::from(index == 0) << 7;
         let end_bit = u8::from(index == last) << 6;
         let indicator = (header & 0xe0) | FU_A;
-        out.push(&[
-            &[indicator, start_bit | end_bit | (header & 0x1f)],
-            fragment,
-        ]);
+        out.push(&[&[indicator, start_bit | end_bit | (header & 0x1f)], fragment]);
     }
 }
 
@@ -215,11 +193,7 @@ pub(in crate::rtp) mod tests {
             sps: vec![Bytes::from_static(&[0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9])],
             pps: vec![Bytes::from_static(&[0x68, 0xeb, 0xe3])],
         };
-        Track {
-            id: TrackId(0),
-            codec: Codec::H264(config),
-            clock_rate_hz: 12_800,
-        }
+        Track { id: TrackId(0), codec: Codec::H264(config), clock_rate_hz: 12_800 }
     }
 
     /// NAL units, each behind its length.
@@ -236,9 +210,7 @@ pub(in crate::rtp) mod tests {
 
     fn pack(key: KeyKind, nal_units: &[Vec<u8>]) -> Packed {
         let mut packer = Packer::new(&track(), PACKET_BYTES_MAX).unwrap();
-        packer
-            .pack(&frame(key, MediaTime::ZERO, access_unit(nal_units)))
-            .unwrap()
+        packer.pack(&frame(key, MediaTime::ZERO, access_unit(nal_units))).unwrap()
     }
 
     fn sizes(packed: &Packed) -> Vec<u16> {
@@ -249,14 +221,7 @@ pub(in crate::rtp) mod tests {
     fn a_small_nal_unit_is_sent_as_it_is() {
         let packed = pack(KeyKind::Delta, &[vec![0x41, 1, 2, 3]]);
         assert_eq!(&packed.bytes[..], [0x41, 1, 2, 3]);
-        assert_eq!(
-            packed.pieces[..],
-            [super::super::Piece {
-                start: 0,
-                len: 4,
-                marker: true
-            }]
-        );
+        assert_eq!(packed.pieces[..], [super::super::Piece { start: 0, len: 4, marker: true }]);
     }
 
     #[test]
@@ -296,10 +261,7 @@ pub(in crate::rtp) mod tests {
             types
         };
         assert_eq!(types(&[nal(0x67, 9), nal(0x65, 50)]), [7, 8, 5]);
-        assert_eq!(
-            types(&[nal(0x09, 2), nal(0x68, 9), nal(0x65, 50)]),
-            [9, 7, 8, 5]
-        );
+        assert_eq!(types(&[nal(0x09, 2), nal(0x68, 9), nal(0x65, 50)]), [9, 7, 8, 5]);
     }
 
     #[test]
@@ -312,11 +274,7 @@ pub(in crate::rtp) mod tests {
     #[test]
     fn fragments_bear_start_and_end_and_the_type_of_their_nal_unit() {
         let packed = pack(KeyKind::Delta, &[nal(0x41, 4_000)]);
-        let heads: Vec<_> = packed
-            .pieces
-            .iter()
-            .map(|p| &packed.payload(*p)[..2])
-            .collect();
+        let heads: Vec<_> = packed.pieces.iter().map(|p| &packed.payload(*p)[..2]).collect();
         assert_eq!(heads, [[0x5c, 0x81], [0x5c, 0x01], [0x5c, 0x41]]);
         assert_eq!(sizes(&packed), [1335; 3]);
         let markers: Vec<_> = packed.pieces.iter().map(|p| p.marker).collect();
@@ -335,9 +293,7 @@ pub(in crate::rtp) mod tests {
     fn nal_units_that_rtp_cannot_carry_are_counted() {
         let mut packer = Packer::new(&track(), PACKET_BYTES_MAX).unwrap();
         let payload = access_unit(&[nal(0x18, 9), vec![], nal(0x41, 9)]);
-        let packed = packer
-            .pack(&frame(KeyKind::Delta, MediaTime::ZERO, payload))
-            .unwrap();
+        let packed = packer.pack(&frame(KeyKind::Delta, MediaTime::ZERO, payload)).unwrap();
         assert_eq!(sizes(&packed), [9]);
         assert_eq!(packer.nal_units_dropped(), 1);
     }
@@ -350,22 +306,8 @@ pub(in crate::rtp) mod tests {
             packer.pack(&frame).unwrap_err()
         };
         let cut = [0, 0, 0, 1, 0x41, 0, 0, 0, 9, 1];
-        assert_eq!(
-            refusal(&cut),
-            Error::NalUnit {
-                at: 5,
-                nal_bytes: 9,
-                bytes: 10
-            }
-        );
-        assert_eq!(
-            refusal(&cut[..7]),
-            Error::NalUnit {
-                at: 5,
-                nal_bytes: 0,
-                bytes: 7
-            }
-        );
+        assert_eq!(refusal(&cut), Error::NalUnit { at: 5, nal_bytes: 9, bytes: 10 });
+        assert_eq!(refusal(&cut[..7]), Error::NalUnit { at: 5, nal_bytes: 0, bytes: 7 });
         assert_eq!(refusal(&[]), Error::Empty);
         assert_eq!(refusal(&[0; 8]), Error::Empty);
     }

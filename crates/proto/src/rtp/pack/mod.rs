@@ -62,9 +62,7 @@ impl Packed {
     #[inline]
     pub fn payload(&self, piece: Piece) -> &[u8] {
         let start = piece.start as usize;
-        self.bytes
-            .get(start..start + usize::from(piece.len))
-            .unwrap_or(&[])
+        self.bytes.get(start..start + usize::from(piece.len)).unwrap_or(&[])
     }
 
     /// The pieces from number `first` on, cut into trains: see [`trains`].
@@ -84,11 +82,7 @@ pub fn trains(pieces: &[Piece], segments_max: usize) -> impl Iterator<Item = &[P
     let mut rest = pieces;
     core::iter::from_fn(move || {
         let size = rest.first()?.len;
-        let same = rest
-            .iter()
-            .take(segments_max.max(1))
-            .take_while(|p| p.len == size)
-            .count();
+        let same = rest.iter().take(segments_max.max(1)).take_while(|p| p.len == size).count();
         let last_is_smaller =
             same < segments_max.max(1) && rest.get(same).is_some_and(|p| p.len < size);
         let (train, behind) = rest.split_at(same + usize::from(last_is_smaller));
@@ -120,9 +114,7 @@ impl Packer {
     /// When the limit is out of range or the codec has no payload format here.
     pub fn new(track: &Track, packet_bytes_max: usize) -> Result<Self, Error> {
         if !(PACKET_BYTES_LEAST..=PACKET_BYTES_MOST).contains(&packet_bytes_max) {
-            return Err(Error::PacketSize {
-                bytes: packet_bytes_max,
-            });
+            return Err(Error::PacketSize { bytes: packet_bytes_max });
         }
         let format = match &track.codec {
             Codec::H264(config) => Format::H264(h264::Packer::new(config)),
@@ -158,9 +150,7 @@ impl Packer {
     pub fn pack(&mut self, frame: &Frame) -> Result<Packed, Error> {
         // Payload headers add far less than a fourth; positions are counted in 32 bits.
         if frame.payload.len() > FRAME_BYTES_MAX {
-            return Err(Error::FrameSize {
-                bytes: frame.payload.len(),
-            });
+            return Err(Error::FrameSize { bytes: frame.payload.len() });
         }
         let mut out = Pieces::with_capacity(frame.payload.len(), self.payload_bytes_max);
         match &mut self.format {
@@ -318,11 +308,7 @@ pub(crate) mod tests {
     }
 
     fn piece(len: u16) -> Piece {
-        Piece {
-            start: 0,
-            len,
-            marker: false,
-        }
+        Piece { start: 0, len, marker: false }
     }
 
     #[test]
@@ -343,24 +329,15 @@ pub(crate) mod tests {
     #[test]
     fn a_limit_out_of_range_is_refused() {
         let track = super::aac::tests::track();
-        assert_eq!(
-            Packer::new(&track, 63).unwrap_err(),
-            Error::PacketSize { bytes: 63 }
-        );
-        assert_eq!(
-            Packer::new(&track, 65_508).unwrap_err(),
-            Error::PacketSize { bytes: 65_508 }
-        );
+        assert_eq!(Packer::new(&track, 63).unwrap_err(), Error::PacketSize { bytes: 63 });
+        assert_eq!(Packer::new(&track, 65_508).unwrap_err(), Error::PacketSize { bytes: 65_508 });
     }
 
     #[test]
     fn times_are_counted_in_ticks_of_the_rtp_clock() {
         let mut packer = Packer::new(&super::aac::tests::track(), PACKET_BYTES_MAX).unwrap();
-        let packed = packer.pack(&frame(
-            KeyKind::Key,
-            MediaTime::from_nanos(-500_000_000),
-            &b"x"[..],
-        ));
+        let packed =
+            packer.pack(&frame(KeyKind::Key, MediaTime::from_nanos(-500_000_000), &b"x"[..]));
         assert_eq!(packed.unwrap().rtp_ticks, -24_000);
         assert_eq!(packer.clock_rate_hz(), 48_000);
     }

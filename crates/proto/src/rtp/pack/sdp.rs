@@ -26,10 +26,9 @@ pub fn sdp_attributes(track: &Track, payload_type: u8) -> Result<SdpAttributes, 
     let rate_hz = clock_rate_hz(&track.codec)?;
     let (name, parameters) = match &track.codec {
         Codec::H264(config) => (format!("H264/{rate_hz}"), h264_parameters(config)),
-        Codec::Aac(config) => (
-            format!("mpeg4-generic/{rate_hz}/{}", config.channels),
-            aac_parameters(config),
-        ),
+        Codec::Aac(config) => {
+            (format!("mpeg4-generic/{rate_hz}/{}", config.channels), aac_parameters(config))
+        }
         other => return Err(Error::Codec { name: other.name() }),
     };
     Ok(SdpAttributes {
@@ -44,12 +43,8 @@ fn h264_parameters(config: &h264::Config) -> String {
     if let Some([_, profile, constraints, level, ..]) = config.sps.first().map(|sps| &sps[..]) {
         text += &format!(";profile-level-id={profile:02x}{constraints:02x}{level:02x}");
     }
-    let sets: Vec<_> = config
-        .sps
-        .iter()
-        .chain(&config.pps)
-        .map(|s| BASE64_STANDARD.encode(s))
-        .collect();
+    let sets: Vec<_> =
+        config.sps.iter().chain(&config.pps).map(|s| BASE64_STANDARD.encode(s)).collect();
     if !sets.is_empty() {
         text += ";sprop-parameter-sets=";
         text += &sets.join(",");

@@ -35,15 +35,10 @@ pub struct ReorderConfig {
 
 impl ReorderConfig {
     /// For datagrams: 50 ms, 1,024 packets.
-    pub const UDP: ReorderConfig = ReorderConfig {
-        wait: Duration::from_millis(50),
-        packets_max: 1_024,
-    };
+    pub const UDP: ReorderConfig =
+        ReorderConfig { wait: Duration::from_millis(50), packets_max: 1_024 };
     /// For a connection, which keeps the order: what is missing was never sent on it.
-    pub const TCP: ReorderConfig = ReorderConfig {
-        wait: Duration::ZERO,
-        packets_max: 1_024,
-    };
+    pub const TCP: ReorderConfig = ReorderConfig { wait: Duration::ZERO, packets_max: 1_024 };
 }
 
 /// What became of a packet that was pushed.
@@ -132,11 +127,7 @@ impl<T> Reorder<T> {
         let (extended, held) = self.held.first_key_value()?;
         let in_turn = self.next.is_none_or(|next| next == *extended);
         let now = in_turn || self.flushing || self.held.len() >= self.config.packets_max.max(1);
-        Some(if now {
-            held.known_at
-        } else {
-            held.known_at + self.config.wait
-        })
+        Some(if now { held.known_at } else { held.known_at + self.config.wait })
     }
 
     /// Waits no longer: polling gives out all that is held. Once it has said that there is
@@ -183,10 +174,7 @@ mod tests {
     }
 
     fn reorder(packets_max: usize) -> Reorder<u64> {
-        Reorder::new(ReorderConfig {
-            wait: WAIT,
-            packets_max,
-        })
+        Reorder::new(ReorderConfig { wait: WAIT, packets_max })
     }
 
     fn polled(reorder: &mut Reorder<u64>, now: Instant) -> Vec<(u64, u64)> {
@@ -223,10 +211,7 @@ mod tests {
         for number in [1, 3, 4, 2] {
             reorder.push(at(number), number, number);
         }
-        assert_eq!(
-            polled(&mut reorder, at(4)),
-            [(1, 0), (2, 0), (3, 0), (4, 0)]
-        );
+        assert_eq!(polled(&mut reorder, at(4)), [(1, 0), (2, 0), (3, 0), (4, 0)]);
     }
 
     #[test]

@@ -69,10 +69,7 @@ pub enum ArrivalKind {
 impl ArrivalKind {
     /// Whether the packet is to be used: it is neither a duplicate nor without a place.
     pub fn is_usable(self) -> bool {
-        matches!(
-            self,
-            ArrivalKind::New | ArrivalKind::Reordered | ArrivalKind::Restarted
-        )
+        matches!(self, ArrivalKind::New | ArrivalKind::Reordered | ArrivalKind::Restarted)
     }
 }
 
@@ -121,11 +118,7 @@ impl Statistics {
     pub fn with_probation(clock_rate_hz: u32, packets: u16) -> Self {
         Statistics {
             clock_rate_hz,
-            probation: Probation {
-                needed: packets,
-                come: 0,
-                next: None,
-            },
+            probation: Probation { needed: packets, come: 0, next: None },
             run: None,
             next_cycle: 1,
             expected_before: 0,
@@ -197,9 +190,7 @@ impl Statistics {
 
     /// The interarrival jitter (section A.8) in nanoseconds; `None` before two packets came.
     pub fn jitter_ns(&self) -> Option<u64> {
-        self.jitter
-            .sixteenfold_ns
-            .map(|sixteenfold| sixteenfold / 16)
+        self.jitter.sixteenfold_ns.map(|sixteenfold| sixteenfold / 16)
     }
 
     /// Notes a sender report of this source, for the next report blocks.
@@ -216,10 +207,7 @@ impl Statistics {
         let lost = expected - self.received;
         let last = core::mem::replace(
             &mut self.at_last_report,
-            Reported {
-                expected,
-                received: self.received,
-            },
+            Reported { expected, received: self.received },
         );
         let expected_since = expected - last.expected;
         let lost_since = expected_since.saturating_sub(self.received - last.received);
@@ -231,9 +219,8 @@ impl Statistics {
         Some(ReportBlock {
             ssrc,
             fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
-            cumulative_lost: i32::try_from(lost).map_or(ReportBlock::LOST_MAX, |lost| {
-                lost.min(ReportBlock::LOST_MAX)
-            }),
+            cumulative_lost: i32::try_from(lost)
+                .map_or(ReportBlock::LOST_MAX, |lost| lost.min(ReportBlock::LOST_MAX)),
             extended_highest,
             jitter_ticks: self.jitter_ticks(),
             last_sr,
@@ -263,10 +250,7 @@ impl Statistics {
                 return self.begin(sequence, ArrivalKind::Restarted);
             }
             run.restart_next = Some(sequence.plus(1));
-            return Arrival {
-                extended,
-                kind: ArrivalKind::TooLate,
-            };
+            return Arrival { extended, kind: ArrivalKind::TooLate };
         }
         run.restart_next = None;
         let kind = if extended > run.highest {
@@ -287,10 +271,7 @@ impl Statistics {
     fn begin(&mut self, sequence: SequenceNumber, kind: ArrivalKind) -> Arrival {
         let extended = (self.next_cycle << 16) | u64::from(sequence.0);
         if !self.probation.passes(sequence) {
-            return Arrival {
-                extended,
-                kind: ArrivalKind::Probation,
-            };
+            return Arrival { extended, kind: ArrivalKind::Probation };
         }
         let mut seen = Window::default();
         seen.insert(extended);
@@ -334,9 +315,7 @@ const WINDOW_WORDS: usize = (WINDOW_PACKETS / 64) as usize;
 
 impl Default for Window {
     fn default() -> Self {
-        Window {
-            bits: Box::new([0; WINDOW_WORDS]),
-        }
+        Window { bits: Box::new([0; WINDOW_WORDS]) }
     }
 }
 
@@ -381,11 +360,7 @@ impl Probation {
         if self.come >= self.needed {
             return true;
         }
-        self.come = if self.next == Some(sequence) {
-            self.come + 1
-        } else {
-            1
-        };
+        self.come = if self.next == Some(sequence) { self.come + 1 } else { 1 };
         self.next = Some(sequence.plus(1));
         self.come >= self.needed
     }

@@ -145,14 +145,12 @@ impl TransportRequest {
     /// The header's value.
     pub fn to_transport(self) -> Transport {
         match self {
-            TransportRequest::Udp { client_port } => Transport {
-                client_port: Some(client_port),
-                ..Transport::udp(client_port.rtp)
-            },
-            TransportRequest::Tcp { channels } => Transport {
-                interleaved: Some(channels),
-                ..Transport::tcp(channels.rtp)
-            },
+            TransportRequest::Udp { client_port } => {
+                Transport { client_port: Some(client_port), ..Transport::udp(client_port.rtp) }
+            }
+            TransportRequest::Tcp { channels } => {
+                Transport { interleaved: Some(channels), ..Transport::tcp(channels.rtp) }
+            }
         }
     }
 }

@@ -17,10 +17,7 @@ impl Connection {
         if (100..200).contains(&response.status.0) {
             return;
         }
-        let cseq = response
-            .fields
-            .get("CSeq")
-            .and_then(|v| headers::parse_cseq(v).ok());
+        let cseq = response.fields.get("CSeq").and_then(|v| headers::parse_cseq(v).ok());
         // A server that repeats no number means the only request there is.
         let belongs = |request: &mut Outstanding| cseq.is_none_or(|cseq| cseq == request.cseq);
         let Some(request) = self.outstanding.take_if(belongs) else {
@@ -53,12 +50,7 @@ impl Connection {
         response: &Response,
         round_trip: Duration,
     ) -> Result<Event, String> {
-        let range = || {
-            response
-                .fields
-                .get("Range")
-                .and_then(|v| Range::parse(v).ok())
-        };
+        let range = || response.fields.get("Range").and_then(|v| Range::parse(v).ok());
         Ok(match &request.command {
             Command::Options => {
                 let methods = response.fields.all("Public").flat_map(headers::list);
@@ -66,10 +58,7 @@ impl Connection {
                 if !methods.is_empty() && !methods.contains(&Method::GetParameter) {
                     self.keep_alive = Method::Options;
                 }
-                Event::Options {
-                    methods,
-                    round_trip,
-                }
+                Event::Options { methods, round_trip }
             }
             Command::Describe => self.described(request, response, round_trip)?,
             Command::Setup { control, transport } => {
@@ -84,17 +73,11 @@ impl Connection {
             }
             Command::Play { .. } => Event::Playing {
                 range: range(),
-                scale: response
-                    .fields
-                    .get("Scale")
-                    .and_then(|v| headers::parse_scale(v).ok()),
+                scale: response.fields.get("Scale").and_then(|v| headers::parse_scale(v).ok()),
                 rtp_info: self.rtp_info(response),
                 round_trip,
             },
-            Command::Pause => Event::Paused {
-                range: range(),
-                round_trip,
-            },
+            Command::Pause => Event::Paused { range: range(), round_trip },
             Command::GetParameter | Command::KeepAlive => Event::Alive { round_trip },
             Command::Teardown => {
                 self.session = None;
@@ -113,17 +96,10 @@ impl Connection {
             return Err("expected a description, got an empty body".to_owned());
         }
         let sdp = String::from_utf8_lossy(&response.body).into_owned();
-        let field = |name| {
-            response
-                .fields
-                .get(name)
-                .filter(|value: &&str| !value.is_empty())
-        };
+        let field = |name| response.fields.get(name).filter(|value: &&str| !value.is_empty());
         let base = field("Content-Base").or_else(|| field("Content-Location"));
         self.base = resolve(&request.url, base.unwrap_or_default());
-        let control = SessionDescription::parse(&sdp)
-            .ok()
-            .and_then(|sdp| sdp.control);
+        let control = SessionDescription::parse(&sdp).ok().and_then(|sdp| sdp.control);
         self.aggregate = resolve(&self.base, control.as_deref().unwrap_or_default());
         Ok(Event::Described {
             sdp,
@@ -144,27 +120,17 @@ impl Connection {
             return Err("the response to SETUP has no header Session".to_owned());
         };
         // Said once, a timeout holds for the session.
-        let earlier = self
-            .session
-            .as_ref()
-            .filter(|earlier| earlier.id == session.id);
-        session.timeout = session
-            .timeout
-            .or(earlier.and_then(|earlier| earlier.timeout));
+        let earlier = self.session.as_ref().filter(|earlier| earlier.id == session.id);
+        session.timeout = session.timeout.or(earlier.and_then(|earlier| earlier.timeout));
         let id = session.id.clone();
         self.session = Some(session);
         Ok(id)
     }
 
     fn rtp_info(&self, response: &Response) -> Vec<RtpInfo> {
-        let infos = response
-            .fields
-            .all("RTP-Info")
-            .flat_map(RtpInfo::parse_list);
-        let absolute = infos.map(|info| RtpInfo {
-            url: resolve(&self.aggregate, &info.url),
-            ..info
-        });
+        let infos = response.fields.all("RTP-Info").flat_map(RtpInfo::parse_list);
+        let absolute =
+            infos.map(|info| RtpInfo { url: resolve(&self.aggregate, &info.url), ..info });
         absolute.collect()
     }
 
@@ -205,10 +171,7 @@ fn redirection(response: &Response) -> Option<&str> {
 }
 
 fn is_basic(challenge: &str) -> bool {
-    let scheme = challenge
-        .split_ascii_whitespace()
-        .next()
-        .unwrap_or_default();
+    let scheme = challenge.split_ascii_whitespace().next().unwrap_or_default();
     scheme.eq_ignore_ascii_case("basic")
 }
 

@@ -25,11 +25,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(header: &'static str, expected: &'static str, got: &str) -> Self {
-        Error {
-            header,
-            expected,
-            got: got.chars().take(80).collect(),
-        }
+        Error { header, expected, got: got.chars().take(80).collect() }
     }
 }
 
@@ -51,10 +47,7 @@ pub fn parse_scale(value: &str) -> Result<f64, Error> {
 /// The entries of a header whose value is a list with commas (Public, Require, Accept), without
 /// blanks and empty entries.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
-    value
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
+    value.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// Splits at a separator, but not inside double quotes.
@@ -68,9 +61,7 @@ fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &st
 }
 
 fn unquote(text: &str) -> &str {
-    text.strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text)
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -33,17 +33,11 @@ pub enum Npt {
 impl Range {
     /// From `start` to the end of the stream.
     pub fn from(start: Duration) -> Self {
-        Range::Npt {
-            start: Some(Npt::At(start)),
-            end: None,
-        }
+        Range::Npt { start: Some(Npt::At(start)), end: None }
     }
 
     /// From the live edge on.
-    pub const NOW: Range = Range::Npt {
-        start: Some(Npt::Now),
-        end: None,
-    };
+    pub const NOW: Range = Range::Npt { start: Some(Npt::Now), end: None };
 
     /// Reads a header value, or the value of a `range` attribute of SDP. `npt:` for `npt=` and a
     /// parameter `;time=` are passed over. An end before the start is an error (457).
@@ -166,18 +160,12 @@ mod tests {
             ("npt=12.5-20", npt(Some(12.5), Some(20.0))),
             ("npt=0:01:02.25-1:00:00", npt(Some(62.25), Some(3600.0))),
             ("npt=-10", npt(None, Some(10.0))),
-            (
-                "npt = 1 - 2 ;time=19970123T143720Z",
-                npt(Some(1.0), Some(2.0)),
-            ),
+            ("npt = 1 - 2 ;time=19970123T143720Z", npt(Some(1.0), Some(2.0))),
             ("npt:3-", npt(Some(3.0), None)),
             ("npt=7", npt(Some(7.0), None)),
             ("npt=5-5", npt(Some(5.0), Some(5.0))),
             ("npt=now-", Range::NOW),
-            (
-                "npt=1.1234567891-",
-                Range::from(Duration::new(1, 123_456_789)),
-            ),
+            ("npt=1.1234567891-", Range::from(Duration::new(1, 123_456_789))),
         ] {
             assert_eq!(Range::parse(value), Ok(range), "{value}");
         }

@@ -28,17 +28,11 @@ impl RtpInfo {
                 _ => list.push(part.to_owned()),
             }
         }
-        list.iter()
-            .filter_map(|entry| RtpInfo::parse(entry))
-            .collect()
+        list.iter().filter_map(|entry| RtpInfo::parse(entry)).collect()
     }
 
     fn parse(entry: &str) -> Option<RtpInfo> {
-        let mut info = RtpInfo {
-            url: String::new(),
-            seq: None,
-            rtptime: None,
-        };
+        let mut info = RtpInfo { url: String::new(), seq: None, rtptime: None };
         let mut rest = entry.trim().trim_end_matches(';');
         // From the end, since an address may hold semicolons.
         while let Some((before, last)) = rest.rsplit_once(';') {
@@ -77,9 +71,7 @@ impl RtpInfo {
 const ENTRIES_MAX: usize = 64;
 
 fn is_url(part: &str) -> bool {
-    part.get(..3)
-        .is_some_and(|name| name.eq_ignore_ascii_case("url"))
-        && part.contains('=')
+    part.get(..3).is_some_and(|name| name.eq_ignore_ascii_case("url")) && part.contains('=')
 }
 
 #[cfg(test)]
@@ -87,11 +79,7 @@ mod tests {
     use super::*;
 
     fn info(url: &str, seq: Option<u16>, rtptime: Option<u32>) -> RtpInfo {
-        RtpInfo {
-            url: url.to_owned(),
-            seq,
-            rtptime,
-        }
+        RtpInfo { url: url.to_owned(), seq, rtptime }
     }
 
     #[test]
@@ -110,10 +98,8 @@ mod tests {
     #[test]
     fn addresses_may_hold_separators() {
         let value = "url=rtsp://h/a,b;c/t=1;seq=1;rtptime=2, url=\"rtsp://h/x,y\";seq=3";
-        let list = [
-            info("rtsp://h/a,b;c/t=1", Some(1), Some(2)),
-            info("rtsp://h/x,y", Some(3), None),
-        ];
+        let list =
+            [info("rtsp://h/a,b;c/t=1", Some(1), Some(2)), info("rtsp://h/x,y", Some(3), None)];
         assert_eq!(RtpInfo::parse_list(value), list);
     }
 

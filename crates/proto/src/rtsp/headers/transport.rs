@@ -109,26 +109,14 @@ impl Transport {
 
     /// RTP and RTCP by UDP to the client's ports `rtp` and `rtp + 1`.
     pub fn udp(rtp: u16) -> Self {
-        let pair = PortPair {
-            rtp,
-            rtcp: rtp.checked_add(1),
-        };
-        Transport {
-            client_port: Some(pair),
-            ..Transport::new(Lower::Udp)
-        }
+        let pair = PortPair { rtp, rtcp: rtp.checked_add(1) };
+        Transport { client_port: Some(pair), ..Transport::new(Lower::Udp) }
     }
 
     /// RTP and RTCP interleaved on channels `rtp` and `rtp + 1`.
     pub fn tcp(rtp: u8) -> Self {
-        let pair = ChannelPair {
-            rtp,
-            rtcp: rtp.checked_add(1),
-        };
-        Transport {
-            interleaved: Some(pair),
-            ..Transport::new(Lower::Tcp)
-        }
+        let pair = ChannelPair { rtp, rtcp: rtp.checked_add(1) };
+        Transport { interleaved: Some(pair), ..Transport::new(Lower::Tcp) }
     }
 
     /// Reads a header value: alternatives with commas between, at most [`ALTERNATIVES_MAX`].
@@ -276,10 +264,9 @@ fn replace<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
 fn parse_pair<N: core::str::FromStr>(value: Option<&str>) -> Option<(N, Option<N>)> {
     let value = value?;
     match value.split_once('-') {
-        Some((first, second)) => Some((
-            first.trim().parse().ok()?,
-            Some(second.trim().parse().ok()?),
-        )),
+        Some((first, second)) => {
+            Some((first.trim().parse().ok()?, Some(second.trim().parse().ok()?)))
+        }
         None => Some((value.parse().ok()?, None)),
     }
 }
@@ -322,10 +309,7 @@ mod tests {
     }
 
     fn ports(rtp: u16, rtcp: u16) -> Option<PortPair> {
-        Some(PortPair {
-            rtp,
-            rtcp: Some(rtcp),
-        })
+        Some(PortPair { rtp, rtcp: Some(rtcp) })
     }
 
     #[test]
@@ -336,10 +320,7 @@ mod tests {
         assert_eq!(interleaved, Transport::tcp(0));
         let quoted = one("RTP/AVP;unicast;client_port=1024-1025;mode=\"PLAY\"");
         assert_eq!(quoted.mode, Some(Mode::Play));
-        assert_eq!(
-            one("RTP/AVP;unicast;client_port=4;mode=play").mode,
-            Some(Mode::Play)
-        );
+        assert_eq!(one("RTP/AVP;unicast;client_port=4;mode=play").mode, Some(Mode::Play));
         let lower_case = one("rtp/avp/tcp ; Unicast ; Interleaved = 2 - 3");
         assert_eq!(lower_case, Transport::tcp(2));
         let multicast = one("RTP/AVP;multicast;destination=224.2.0.1;ttl=127;port=3456-3457");

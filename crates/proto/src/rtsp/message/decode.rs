@@ -197,10 +197,7 @@ impl Decoder {
                 return Ok(self.take_body(length));
             }
             if self.line_start == 0 && self.scan == 0 {
-                let blank = self
-                    .buffer
-                    .iter()
-                    .take_while(|b| matches!(b, b'\r' | b'\n'));
+                let blank = self.buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
                 let blank = blank.count();
                 self.consume(blank);
             }
@@ -279,9 +276,7 @@ impl Decoder {
         self.skipped_bytes += bytes as u64;
         self.junk_bytes += bytes;
         if self.junk_bytes > SKIPPED_BYTES_MAX {
-            return Err(Error::NoMessage {
-                offset: self.offset,
-            });
+            return Err(Error::NoMessage { offset: self.offset });
         }
         Ok(())
     }
@@ -360,11 +355,7 @@ enum Found {
 /// reaches to the next `$`, the next `RTSP/` or the next line; this many bytes are junk.
 fn junk(bytes: &[u8]) -> Option<usize> {
     let starts = |b: &&u8| is_token_byte(**b) && **b != b'$';
-    let token = bytes
-        .iter()
-        .take(START_BYTES_MAX)
-        .take_while(starts)
-        .count();
+    let token = bytes.iter().take(START_BYTES_MAX).take_while(starts).count();
     let fits = match bytes.get(token) {
         None => true,
         Some(b' ' | b'\t') => (1..START_BYTES_MAX).contains(&token),
@@ -416,10 +407,7 @@ fn parse_start(line: &str, fields: Fields, offset: u64) -> Result<Item, Error> {
         Some((version, rest)) => parse_status_line(version, rest, fields),
         None => parse_request_line(line, fields),
     };
-    item.ok_or_else(|| Error::StartLine {
-        offset,
-        line: excerpt(line),
-    })
+    item.ok_or_else(|| Error::StartLine { offset, line: excerpt(line) })
 }
 
 /// `RTSP/1.0 200 OK`, behind the version.
@@ -460,15 +448,10 @@ fn parse_request_line(line: &str, fields: Fields) -> Option<Item> {
 /// The version that a text begins with, and the rest.
 fn parse_version(text: &str) -> Option<(Version, &str)> {
     let rest = text.strip_prefix("RTSP/")?;
-    let end = rest
-        .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
     let (number, behind) = rest.split_at(end);
     let (major, minor) = number.split_once('.')?;
-    let version = Version {
-        major: major.parse().ok()?,
-        minor: minor.parse().ok()?,
-    };
+    let version = Version { major: major.parse().ok()?, minor: minor.parse().ok()? };
     Some((version, behind))
 }
 

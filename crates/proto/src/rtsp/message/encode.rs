@@ -58,8 +58,5 @@ fn encode(start: &str, fields: &Fields, body: &Bytes) -> Bytes {
 }
 
 fn push_clean(head: &mut String, text: &str) {
-    head.extend(
-        text.chars()
-            .map(|c| if c.is_control() && c != '\t' { ' ' } else { c }),
-    );
+    head.extend(text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }));
 }

@@ -142,10 +142,7 @@ impl Method {
     pub fn as_str(&self) -> &str {
         match self {
             Method::Other(token) => token,
-            known => KNOWN
-                .iter()
-                .find(|(method, _)| method == known)
-                .map_or("", |(_, name)| *name),
+            known => KNOWN.iter().find(|(method, _)| method == known).map_or("", |(_, name)| *name),
         }
     }
 }

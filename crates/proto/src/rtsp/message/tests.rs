@@ -27,9 +27,7 @@ fn ok() -> Item {
 fn a_request_is_read_with_its_fields_and_body() {
     let text = b"SET_PARAMETER rtsp://h/a b RTSP/1.0\r\nCSeq: 3\r\ncontent-length:2\r\nX: a\r\n  b\r\n\r\nhiOPTIONS";
     let items = decode(text, Tolerance::Strict);
-    let [Ok(Item::Request(request))] = &items[..] else {
-        panic!("{items:?}")
-    };
+    let [Ok(Item::Request(request))] = &items[..] else { panic!("{items:?}") };
     assert_eq!(request.method, Method::SetParameter);
     assert_eq!(request.uri, "rtsp://h/a b");
     assert_eq!(request.fields.get("cseq"), Some("3"));
@@ -40,9 +38,7 @@ fn a_request_is_read_with_its_fields_and_body() {
 #[test]
 fn a_response_may_lack_its_phrase() {
     let items = decode(b"RTSP/1.0 200\nCSeq: 1\n\n", Tolerance::Strict);
-    let [Ok(Item::Response(response))] = &items[..] else {
-        panic!("{items:?}")
-    };
+    let [Ok(Item::Response(response))] = &items[..] else { panic!("{items:?}") };
     assert_eq!((response.status, &*response.reason), (Status::OK, ""));
 }
 
@@ -58,9 +54,7 @@ fn a_frames_payload_is_not_copied_out() {
     let mut decoder = Decoder::new(Tolerance::Wide);
     decoder.push(b"$\x00\x00\x04abcd");
     let at = decoder.undecoded().as_ptr();
-    let Some(Ok(Item::Interleaved { data, .. })) = decoder.next() else {
-        panic!()
-    };
+    let Some(Ok(Item::Interleaved { data, .. })) = decoder.next() else { panic!() };
     assert_eq!(data.as_ptr(), at.wrapping_add(4));
 }
 
@@ -70,10 +64,7 @@ fn an_error_names_the_offset_and_ends_the_stream() {
     decoder.push(b"$\x00\x00\x02hinonsense\r\n\r\n$\x00\x00\x00");
     assert_eq!(decoder.next(), Some(Ok(frame(0, b"hi"))));
     let line = "nonsense".to_owned();
-    assert_eq!(
-        decoder.next(),
-        Some(Err(Error::StartLine { offset: 6, line }))
-    );
+    assert_eq!(decoder.next(), Some(Err(Error::StartLine { offset: 6, line })));
     assert_eq!(decoder.next(), None);
     decoder.push(b"$\x00\x00\x00");
     assert_eq!(decoder.next(), None);
@@ -90,11 +81,7 @@ fn a_wide_decoder_passes_over_lines_that_begin_no_message() {
 
 #[test]
 fn a_wide_decoder_finds_the_next_frame_or_message_behind_junk() {
-    for (junk, skipped) in [
-        (&b"\x80\x60"[..], 2),
-        (b"\xff\x00 / RTS", 8),
-        (b"::RTSP", 6),
-    ] {
+    for (junk, skipped) in [(&b"\x80\x60"[..], 2), (b"\xff\x00 / RTS", 8), (b"::RTSP", 6)] {
         for (rest, item) in [
             (&b"$\x01\x00\x02hi"[..], frame(1, b"hi")),
             (b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", ok()),
@@ -134,9 +121,7 @@ fn a_value_forges_no_line() {
     let mut response = Response::new(Status::OK);
     response.fields.push("X", "a\r\nSession: 1");
     let items = decode(&response.encode(), Tolerance::Strict);
-    let [Ok(Item::Response(response))] = &items[..] else {
-        panic!("{items:?}")
-    };
+    let [Ok(Item::Response(response))] = &items[..] else { panic!("{items:?}") };
     assert_eq!(response.fields.len(), 1);
 }
 
@@ -144,25 +129,19 @@ fn requests() -> impl Strategy<Value = Request> {
     let field = ("[A-Z][A-Za-z-]{0,11}x", "([!-~]([ -~]{0,20}[!-~])?)?");
     let fields = proptest::collection::vec(field, 0..6);
     let body = proptest::collection::vec(any::<u8>(), 0..40);
-    (
-        "[A-Z_]{1,12}",
-        "rtsp://[a-z]{1,9}/[!-~]{0,20}",
-        fields,
-        body,
-    )
-        .prop_map(|(method, uri, fields, body)| {
+    ("[A-Z_]{1,12}", "rtsp://[a-z]{1,9}/[!-~]{0,20}", fields, body).prop_map(
+        |(method, uri, fields, body)| {
             let mut request = Request::new(Method::from_token(&method), uri);
             for (name, value) in fields {
                 request.fields.push(name, value);
             }
             if !body.is_empty() {
-                request
-                    .fields
-                    .push("Content-Length", body.len().to_string());
+                request.fields.push("Content-Length", body.len().to_string());
             }
             request.body = body.into();
             request
-        })
+        },
+    )
 }
 
 proptest! {

@@ -170,11 +170,7 @@ impl Connection {
             response.reason = format!("{}: {}", response.reason, refusal.detail);
         }
         let fields = refusal.fields.iter();
-        self.send(
-            reply,
-            response,
-            fields.map(|(name, value)| (&**name, &**value)),
-        );
+        self.send(reply, response, fields.map(|(name, value)| (&**name, &**value)));
     }
 
     fn send<'a>(
@@ -188,10 +184,8 @@ impl Connection {
             fields.push("CSeq", cseq.to_string());
         }
         if let Some(session) = reply.session.filter(|&id| self.sessions.get(id).is_some()) {
-            let session = Session {
-                id: session.to_string(),
-                timeout: Some(self.session_timeout()),
-            };
+            let session =
+                Session { id: session.to_string(), timeout: Some(self.session_timeout()) };
             fields.push("Session", session.to_string());
         }
         for (name, value) in more {
@@ -205,10 +199,7 @@ impl Connection {
     }
 
     fn asked(&self, token: Token) -> Option<&Question> {
-        let pending = self
-            .pending
-            .as_ref()
-            .filter(|pending| pending.token == token)?;
+        let pending = self.pending.as_ref().filter(|pending| pending.token == token)?;
         Some(&pending.question)
     }
 
@@ -224,13 +215,7 @@ impl Connection {
     }
 
     fn set_up(&mut self, question: Question, mut reply: Reply, chosen: Chosen) {
-        let Question::Setup {
-            session: id,
-            uri,
-            stream,
-            ..
-        } = question
-        else {
+        let Question::Setup { session: id, uri, stream, .. } = question else {
             return;
         };
         let mut fields = Fields::default();

@@ -193,12 +193,7 @@ impl Connection {
                 None => self.unknown_frames += 1,
                 Some((session, track)) => {
                     self.sessions.touch(session, self.now);
-                    self.emit(Output::Interleaved {
-                        session,
-                        track,
-                        channel,
-                        data,
-                    });
+                    self.emit(Output::Interleaved { session, track, channel, data });
                 }
             },
         }
@@ -220,11 +215,7 @@ impl Connection {
             Verdict::Refuse(refusal) => self.refuse(&reply, refusal, &request.method),
             Verdict::Ask(question, event) => {
                 self.questions += 1;
-                self.pending = Some(Pending {
-                    token,
-                    question,
-                    reply,
-                });
+                self.pending = Some(Pending { token, question, reply });
                 self.emit(Output::Event(event));
             }
         }
@@ -271,9 +262,7 @@ impl Connection {
             return self.now;
         }
         let idle = self.idle_since + self.config.idle_timeout;
-        self.sessions
-            .deadline(self.session_timeout())
-            .unwrap_or(idle)
+        self.sessions.deadline(self.session_timeout()).unwrap_or(idle)
     }
 
     fn expire(&mut self) {

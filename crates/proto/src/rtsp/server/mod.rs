@@ -249,11 +249,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal without further fields.
     pub fn new(status: Status, detail: impl Into<String>) -> Self {
-        Refusal {
-            status,
-            detail: detail.into(),
-            fields: Vec::new(),
-        }
+        Refusal { status, detail: detail.into(), fields: Vec::new() }
     }
 }
 
@@ -300,11 +296,7 @@ pub struct TrackInfo {
 
 impl TrackInfo {
     fn at(&self, url: String) -> RtpInfo {
-        RtpInfo {
-            url,
-            seq: Some(self.seq),
-            rtptime: Some(self.rtptime),
-        }
+        RtpInfo { url, seq: Some(self.seq), rtptime: Some(self.rtptime) }
     }
 }
 

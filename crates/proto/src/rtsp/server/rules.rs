@@ -24,27 +24,11 @@ pub(super) enum Verdict {
 /// What the answer to a pending question needs to know of it.
 #[derive(Debug)]
 pub(super) enum Question {
-    Describe {
-        uri: String,
-    },
-    Setup {
-        session: SessionId,
-        uri: String,
-        stream: String,
-        offered: Vec<Transport>,
-    },
-    Play {
-        session: SessionId,
-        tracks: Vec<u8>,
-    },
-    Pause {
-        session: SessionId,
-        tracks: Vec<u8>,
-    },
-    Teardown {
-        session: SessionId,
-        tracks: Vec<u8>,
-    },
+    Describe { uri: String },
+    Setup { session: SessionId, uri: String, stream: String, offered: Vec<Transport> },
+    Play { session: SessionId, tracks: Vec<u8> },
+    Pause { session: SessionId, tracks: Vec<u8> },
+    Teardown { session: SessionId, tracks: Vec<u8> },
 }
 
 /// Judges a request, and names the session that it belongs to.
@@ -57,12 +41,7 @@ pub(super) fn judge(
         Ok(session) => session,
         Err(refusal) => return (Verdict::Refuse(refusal), None),
     };
-    let case = Case {
-        request,
-        connection,
-        session,
-        token,
-    };
+    let case = Case { request, connection, session, token };
     let verdict = case.judge().unwrap_or_else(Verdict::Refuse);
     (verdict, session.map(|session| session.id))
 }
@@ -84,10 +63,7 @@ fn check(request: &Request) -> Result<(), Refusal> {
         return refuse(Status::VERSION_NOT_SUPPORTED, detail);
     }
     // RFC 2326 section 12.32: no option is known here.
-    let required = request
-        .fields
-        .all("Require")
-        .chain(request.fields.all("Proxy-Require"));
+    let required = request.fields.all("Require").chain(request.fields.all("Proxy-Require"));
     let required: Vec<&str> = required.flat_map(headers::list).collect();
     if !required.is_empty() {
         let tags = required.join(", ");
@@ -152,20 +128,12 @@ impl Case<'_> {
     }
 
     fn describe(&self) -> Result<Verdict, Refusal> {
-        let mut accepted = self
-            .request
-            .fields
-            .all("Accept")
-            .flat_map(headers::list)
-            .peekable();
+        let mut accepted = self.request.fields.all("Accept").flat_map(headers::list).peekable();
         if accepted.peek().is_some() && !accepted.any(is_sdp) {
             return refuse(Status::NOT_ACCEPTABLE, "only application/sdp is there");
         }
-        let event = Event::Describe {
-            token: self.token,
-            control: self.control()?,
-            client: self.client(),
-        };
+        let event =
+            Event::Describe { token: self.token, control: self.control()?, client: self.client() };
         let uri = self.request.uri.clone();
         Ok(Verdict::Ask(Question::Describe { uri }, event))
     }
@@ -179,9 +147,7 @@ impl Case<'_> {
             let detail = format!("a connection may hold {SESSIONS_MAX} sessions");
             return refuse(Status::SERVICE_UNAVAILABLE, detail);
         }
-        let id = self
-            .session
-            .map_or_else(|| sessions.next_id(), |session| session.id);
+        let id = self.session.map_or_else(|| sessions.next_id(), |session| session.id);
         let offered = self.offered(id, &control)?;
         let question = Question::Setup {
             session: id,
@@ -206,10 +172,7 @@ impl Case<'_> {
             let detail = "the session belongs to another stream; leave the Session header out";
             return refuse(Status::AGGREGATE_OPERATION_NOT_ALLOWED, detail);
         }
-        let playing = match control
-            .track
-            .filter(|_| self.connection.config.single_track_control)
-        {
+        let playing = match control.track.filter(|_| self.connection.config.single_track_control) {
             Some(track) => session.track(track).is_some_and(|track| track.playing),
             None => session.is_playing(),
         };
@@ -228,12 +191,10 @@ impl Case<'_> {
         };
         let list = Transport::parse_list(value).map_err(|e| bad(Status::BAD_REQUEST, &e))?;
         // A stream set up as a whole has one track, which may be set up already.
-        let own = control
-            .track
-            .or_else(|| match self.session?.tracks.as_slice() {
-                [only] => Some(only.track),
-                _ => None,
-            });
+        let own = control.track.or_else(|| match self.session?.tracks.as_slice() {
+            [only] => Some(only.track),
+            _ => None,
+        });
         let own = own.map(|track| (id, track));
         let mut offered = Vec::new();
         let mut obstacle = "no transport was offered";
@@ -278,10 +239,7 @@ impl Case<'_> {
                 transport.client_port = Some(ports);
             }
             Lower::Tcp => {
-                let channels = self
-                    .connection
-                    .sessions
-                    .free_channels(asked.interleaved, own);
+                let channels = self.connection.sessions.free_channels(asked.interleaved, own);
                 transport.interleaved = Some(channels.ok_or("no channel is free")?);
             }
             Lower::Other(_) => return Err("expected RTP/AVP or RTP/AVP/TCP"),
@@ -292,9 +250,7 @@ impl Case<'_> {
     fn play(&self) -> Result<Verdict, Refusal> {
         let (session, tracks) = self.tracks()?;
         let scale = self.request.fields.get("Scale").map(headers::parse_scale);
-        let scale = scale
-            .transpose()
-            .map_err(|e| bad(Status::BAD_REQUEST, &e))?;
+        let scale = scale.transpose().map_err(|e| bad(Status::BAD_REQUEST, &e))?;
         let playing = |&track: &u8| session.track(track).is_some_and(|track| track.playing);
         let event = Event::Play {
             token: self.token,
@@ -344,10 +300,7 @@ impl Case<'_> {
         if self.request.body.trim_ascii().is_empty() {
             return Ok(Verdict::Done(Fields::default()));
         }
-        refuse(
-            Status::PARAMETER_NOT_UNDERSTOOD,
-            "no parameter is known here",
-        )
+        refuse(Status::PARAMETER_NOT_UNDERSTOOD, "no parameter is known here")
     }
 
     /// The tracks that PLAY or PAUSE means (RFC 2326 section 10.5 and C.3).
@@ -388,10 +341,9 @@ impl Case<'_> {
         }
         let method = &self.request.method;
         match self.connection.sessions.is_empty() {
-            true => refuse(
-                Status::METHOD_NOT_VALID_IN_THIS_STATE,
-                format!("{method} before SETUP"),
-            ),
+            true => {
+                refuse(Status::METHOD_NOT_VALID_IN_THIS_STATE, format!("{method} before SETUP"))
+            }
             false => refuse(Status::SESSION_NOT_FOUND, "the header Session is missing"),
         }
     }
@@ -401,10 +353,7 @@ impl Case<'_> {
         let Some(value) = self.request.fields.get("Range") else {
             return Ok(None);
         };
-        let is_npt = value
-            .trim()
-            .get(..3)
-            .is_some_and(|unit| unit.eq_ignore_ascii_case("npt"));
+        let is_npt = value.trim().get(..3).is_some_and(|unit| unit.eq_ignore_ascii_case("npt"));
         match Range::parse(value) {
             Ok(range @ Range::Npt { .. }) => Ok(Some(range)),
             Err(error) if is_npt => Err(bad(Status::INVALID_RANGE, &error)),
@@ -419,10 +368,7 @@ impl Case<'_> {
 
     fn client(&self) -> Client {
         let field = |name| self.request.fields.get(name).map(str::to_owned);
-        Client {
-            user_agent: field("User-Agent"),
-            authorization: field("Authorization"),
-        }
+        Client { user_agent: field("User-Agent"), authorization: field("Authorization") }
     }
 }
 

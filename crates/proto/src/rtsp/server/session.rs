@@ -39,11 +39,7 @@ pub(super) const SESSIONS_MAX: usize = 8;
 
 impl Sessions {
     pub(super) fn new(seed: u64) -> Self {
-        Sessions {
-            seed,
-            begun: 0,
-            list: Vec::new(),
-        }
+        Sessions { seed, begun: 0, list: Vec::new() }
     }
 
     /// The identifier of the session that begins next.
@@ -69,9 +65,7 @@ impl Sessions {
 
     /// The session that a header names.
     pub(super) fn named(&self, id: &str) -> Option<&Session> {
-        self.list
-            .iter()
-            .find(|session| session.id.to_string() == id)
+        self.list.iter().find(|session| session.id.to_string() == id)
     }
 
     /// The session of this identifier, begun now if it is the next one.
@@ -113,10 +107,7 @@ impl Sessions {
 
     /// When the first session times out.
     pub(super) fn deadline(&self, timeout: Duration) -> Option<Instant> {
-        self.list
-            .iter()
-            .map(|session| session.alive_at + timeout)
-            .min()
+        self.list.iter().map(|session| session.alive_at + timeout).min()
     }
 
     /// Notes a sign of life of one session.
@@ -148,18 +139,14 @@ impl Sessions {
         own: Option<(SessionId, u8)>,
     ) -> Option<ChannelPair> {
         let taken = |channel: u8| {
-            self.tracks()
-                .any(|(id, track)| own != Some((id, track.track)) && track.holds(channel))
+            self.tracks().any(|(id, track)| own != Some((id, track.track)) && track.holds(channel))
         };
         let wanted = wanted.and_then(|pair| Some((pair.rtp, pair.rtcp_channel()?)));
         let pairs = (0..=u8::MAX / 2).map(|half| (half * 2, half * 2 + 1));
         let mut candidates = wanted.into_iter().chain(pairs);
         let free = |&(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(rtp) && !taken(rtcp);
         let (rtp, rtcp) = candidates.find(free)?;
-        Some(ChannelPair {
-            rtp,
-            rtcp: Some(rtcp),
-        })
+        Some(ChannelPair { rtp, rtcp: Some(rtcp) })
     }
 
     fn tracks(&self) -> impl Iterator<Item = (SessionId, &SetUpTrack)> {
@@ -188,15 +175,7 @@ impl Session {
     pub(super) fn set_up(&mut self, track: u8, url: String, transport: Transport) {
         self.remove(&[track]);
         let at = self.tracks.partition_point(|other| other.track < track);
-        self.tracks.insert(
-            at,
-            SetUpTrack {
-                track,
-                url,
-                playing: false,
-                transport,
-            },
-        );
+        self.tracks.insert(at, SetUpTrack { track, url, playing: false, transport });
     }
 
     pub(super) fn set_playing(&mut self, tracks: &[u8], playing: bool) {

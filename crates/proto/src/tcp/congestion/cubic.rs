@@ -52,11 +52,8 @@ impl Cubic {
         self.epoch = None;
         self.prior = window;
         // Fast convergence: a window that shrinks from loss to loss makes room for others.
-        self.before_reduction = if window < self.before_reduction {
-            window * (1.0 + BETA) / 2.0
-        } else {
-            window
-        };
+        self.before_reduction =
+            if window < self.before_reduction { window * (1.0 + BETA) / 2.0 } else { window };
         (window * BETA).max(2.0)
     }
 

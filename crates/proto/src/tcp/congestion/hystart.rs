@@ -72,10 +72,7 @@ impl HyStart {
         match &self.conservative {
             None if self.round_least >= self.last_round_least + margin => {
                 let baseline = self.round_least;
-                self.conservative = Some(Conservative {
-                    baseline,
-                    rounds: 0,
-                });
+                self.conservative = Some(Conservative { baseline, rounds: 0 });
             }
             Some(conservative) if self.round_least < conservative.baseline => {
                 self.conservative = None;

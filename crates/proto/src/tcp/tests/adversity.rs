@@ -76,19 +76,10 @@ fn a_pause_of_the_link_is_no_loss() {
     let before = world.ends[0].tcp.counters();
     // For a second everything is only late.
     let settings = *world.paths[0].pipe.settings();
-    let late = weir_link::Settings {
-        delay: Duration::from_millis(1_000),
-        ..settings
-    };
-    world.paths[0]
-        .pipe
-        .set(millis(3_000), late)
-        .expect("possible");
+    let late = weir_link::Settings { delay: Duration::from_millis(1_000), ..settings };
+    world.paths[0].pipe.set(millis(3_000), late).expect("possible");
     world.run_to(millis(3_050));
-    world.paths[0]
-        .pipe
-        .set(millis(3_050), settings)
-        .expect("possible");
+    world.paths[0].pipe.set(millis(3_050), settings).expect("possible");
     world.run_to(millis(4_500));
     let counters = world.ends[0].tcp.counters();
     assert!(counters.timeouts > before.timeouts, "{counters:?}");
@@ -111,31 +102,17 @@ fn overtaking_is_not_taken_for_loss_for_long() {
 #[test]
 fn crumbs_out_of_order_are_bounded_and_counted() {
     let now = millis(1);
-    let syn = Segment {
-        flags: Flags {
-            syn: true,
-            ..Flags::default()
-        },
-        ..Segment::default()
-    };
-    let settings = Settings {
-        receive_window_initial_bytes: 6 << 20,
-        ..Settings::default()
-    };
+    let syn = Segment { flags: Flags { syn: true, ..Flags::default() }, ..Segment::default() };
+    let settings = Settings { receive_window_initial_bytes: 6 << 20, ..Settings::default() };
     let mut tcp = Connection::accept(now, 1, settings, &syn);
-    let Output::Send(syn_ack) = tcp.poll(now) else {
-        panic!("it answers")
-    };
+    let Output::Send(syn_ack) = tcp.poll(now) else { panic!("it answers") };
     // Every second byte, each in a segment of its own that drags a large buffer along.
     let whole = Bytes::from(vec![1; 60_000]);
     for n in 0..100_000 {
         let crumb = Segment {
             seq: 3 + 2 * n,
             ack: syn_ack.seq + 1,
-            flags: Flags {
-                ack: true,
-                ..Flags::default()
-            },
+            flags: Flags { ack: true, ..Flags::default() },
             window: 65_535,
             payload: whole.slice(n as usize % 1000..n as usize % 1000 + 1),
             ..Segment::default()

@@ -49,9 +49,7 @@ fn a_connection_opens_carries_both_ways_and_ends_in_order() {
         end.write_max = 300_000;
         end.finish = true;
     }
-    world.run_until(millis(10_000), |world| {
-        world.ends.iter().all(|end| end.tcp.is_closed())
-    });
+    world.run_until(millis(10_000), |world| world.ends.iter().all(|end| end.tcp.is_closed()));
     for end in &world.ends {
         assert_eq!(end.read, 300_000);
         let order: Vec<Event> = end
@@ -60,10 +58,7 @@ fn a_connection_opens_carries_both_ways_and_ends_in_order() {
             .filter(|event| !matches!(event, Event::Readable | Event::Writable))
             .copied()
             .collect();
-        assert_eq!(
-            order,
-            [Event::Connected, Event::PeerFinished, Event::Closed]
-        );
+        assert_eq!(order, [Event::Connected, Event::PeerFinished, Event::Closed]);
         assert_eq!(end.tcp.counters().retransmitted, 0);
     }
 }
@@ -79,9 +74,7 @@ fn one_direction_goes_on_after_the_other_has_ended() {
     world.ends[1].finish = true;
     let now = world.now;
     world.ends[1].act(now, &mut world.paths[1]);
-    world.run_until(millis(9_000), |world| {
-        world.ends.iter().all(|end| end.tcp.is_closed())
-    });
+    world.run_until(millis(9_000), |world| world.ends.iter().all(|end| end.tcp.is_closed()));
 }
 
 #[test]
@@ -125,10 +118,7 @@ fn an_abort_resets_the_peer_and_says_nothing_to_its_caller() {
     let (sent, events) = segments(&mut client, millis(1));
     assert!(sent.len() == 1 && sent[0].flags.rst && events.is_empty() && client.is_closed());
     server.handle(millis(1), sent[0].clone());
-    assert_eq!(
-        segments(&mut server, millis(1)),
-        (vec![], vec![Event::Reset])
-    );
+    assert_eq!(segments(&mut server, millis(1)), (vec![], vec![Event::Reset]));
 }
 
 #[test]
@@ -145,10 +135,7 @@ fn data_for_an_application_that_has_let_go_is_answered_by_a_reset() {
 
 #[test]
 fn the_first_flight_is_ten_segments_and_every_second_is_acknowledged_later() {
-    let settings = Settings {
-        receive_window_initial_bytes: 1 << 20,
-        ..Settings::default()
-    };
+    let settings = Settings { receive_window_initial_bytes: 1 << 20, ..Settings::default() };
     let (mut client, mut server) = pair_with(settings);
     client.send(Bytes::from(vec![0; 1_000_000]));
     let (flight, _) = segments(&mut client, millis(1));
@@ -200,9 +187,7 @@ fn a_lone_segment_is_acknowledged_within_40_ms() {
     for segment in segments(&mut client, now).0 {
         server.handle(now, segment);
     }
-    let Output::Event(Event::Readable) = server.poll(now) else {
-        panic!("there is data")
-    };
+    let Output::Event(Event::Readable) = server.poll(now) else { panic!("there is data") };
     assert_eq!(server.poll(now), Output::Timeout(Some(millis(2_040))));
     server.timer(millis(2_040));
     assert_eq!(segments(&mut server, millis(2_040)).0.len(), 1);
@@ -234,10 +219,7 @@ fn a_reader_that_stops_stalls_the_sender_with_bounded_memory_and_goes_on() {
 
 #[test]
 fn a_lost_window_update_is_made_good_by_a_probe() {
-    let settings = Settings {
-        receive_buffer_bytes: 20_000,
-        ..Settings::default()
-    };
+    let settings = Settings { receive_buffer_bytes: 20_000, ..Settings::default() };
     let mut world = World::new(3, link(50_000_000, 20, 100_000), settings);
     world.ends[0].write_max = 200_000;
     world.ends[1].reading = false;
@@ -257,9 +239,7 @@ fn a_vanished_peer_ends_in_a_time_out() {
     world.ends[0].write_max = usize::MAX;
     world.run_to(millis(1_000));
     world.paths.iter_mut().for_each(|path| path.cut = true);
-    world.run_until(millis(2_000_000), |world| {
-        world.ends[0].events.contains(&Event::TimedOut)
-    });
+    world.run_until(millis(2_000_000), |world| world.ends[0].events.contains(&Event::TimedOut));
     assert!(world.ends[0].tcp.is_closed());
     assert_eq!(world.ends[0].tcp.counters().timeouts, 16);
     assert!(world.now > millis(600_000), "{:?}", world.now);
@@ -267,10 +247,7 @@ fn a_vanished_peer_ends_in_a_time_out() {
 
 #[test]
 fn room_is_told_once_half_of_what_was_queued_has_gone() {
-    let settings = Settings {
-        send_buffer_bytes: 60_000,
-        ..Settings::default()
-    };
+    let settings = Settings { send_buffer_bytes: 60_000, ..Settings::default() };
     let mut world = World::new(1, LinkSettings::default(), settings);
     world.ends[0].write_max = 1_000_000;
     world.run_until(millis(1_000), |world| world.ends[1].read == 1_000_000);
@@ -279,10 +256,7 @@ fn room_is_told_once_half_of_what_was_queued_has_gone() {
 
 #[test]
 fn the_low_water_mark_keeps_what_is_not_sent_small() {
-    let settings = Settings {
-        not_sent_low_water_bytes: 30_000,
-        ..Settings::default()
-    };
+    let settings = Settings { not_sent_low_water_bytes: 30_000, ..Settings::default() };
     let mut world = World::new(1, link(5_000_000, 50, 100_000), settings);
     world.ends[0].write_max = 3_000_000;
     let mut most = 0;
@@ -303,9 +277,7 @@ fn a_loss_at_the_tail_does_not_wait_for_a_time_out() {
     world.paths[0].cut = true;
     world.ends[0].act(millis(5_000), &mut world.paths[0]);
     world.paths[0].cut = false;
-    world.run_until(millis(5_400), |world| {
-        world.ends[1].read == 100_000 + 2 * 1448
-    });
+    world.run_until(millis(5_400), |world| world.ends[1].read == 100_000 + 2 * 1448);
     let counters = world.ends[0].tcp.counters();
     assert_eq!((counters.tail_loss_probes, counters.timeouts), (1, 0));
 }
@@ -322,10 +294,7 @@ fn the_last_acknowledgement_is_repeated_if_it_was_lost() {
         client.handle(millis(1), segment);
     }
     let (lost, events) = segments(&mut client, millis(1));
-    assert_eq!(
-        (lost.len(), events),
-        (1, vec![Event::PeerFinished, Event::Closed])
-    );
+    assert_eq!((lost.len(), events), (1, vec![Event::PeerFinished, Event::Closed]));
     server.timer(millis(300));
     let (again, events) = segments(&mut server, millis(300));
     assert!(again[0].flags.fin && events.is_empty());
@@ -336,28 +305,20 @@ fn the_last_acknowledgement_is_repeated_if_it_was_lost() {
 
 #[test]
 fn a_reader_that_vanishes_behind_a_closed_window_ends_in_a_time_out() {
-    let settings = Settings {
-        receive_buffer_bytes: 20_000,
-        retransmissions_max: 5,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { receive_buffer_bytes: 20_000, retransmissions_max: 5, ..Settings::default() };
     let mut world = World::new(3, link(50_000_000, 20, 100_000), settings);
     world.ends[0].write_max = 200_000;
     world.ends[1].reading = false;
     world.run_to(millis(2_000));
     assert!(!world.ends[0].events.contains(&Event::TimedOut));
     world.paths[1].cut = true;
-    world.run_until(millis(200_000), |world| {
-        world.ends[0].events.contains(&Event::TimedOut)
-    });
+    world.run_until(millis(200_000), |world| world.ends[0].events.contains(&Event::TimedOut));
 }
 
 #[test]
 fn a_peer_that_neither_reads_nor_ends_is_given_up_after_the_application_has_let_go() {
-    let settings = Settings {
-        receive_buffer_bytes: 20_000,
-        ..Settings::default()
-    };
+    let settings = Settings { receive_buffer_bytes: 20_000, ..Settings::default() };
     let mut world = World::new(3, link(50_000_000, 20, 100_000), settings);
     world.ends[0].write_max = 200_000;
     world.ends[1].reading = false;
@@ -378,11 +339,7 @@ fn a_reader_that_never_reads_holds_little_and_one_that_keeps_up_is_given_room() 
     world.run_to(millis(15_000));
     let before = world.ends[1].read;
     world.run_to(millis(16_000));
-    assert!(
-        world.ends[1].read - before > 5_500_000,
-        "{}",
-        world.ends[1].read - before
-    );
+    assert!(world.ends[1].read - before > 5_500_000, "{}", world.ends[1].read - before);
     world.ends[1].reading = false;
     world.run_to(millis(30_000));
     let held = world.ends[1].tcp.receive_ready_bytes();

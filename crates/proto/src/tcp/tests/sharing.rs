@@ -40,38 +40,23 @@ fn share(link: LinkSettings, controls: &[CongestionControl], end: Instant) -> Ve
             half = flows.iter().map(|flow| flow.read).collect();
         }
         let timeouts = flows.iter().flat_map(|flow| flow.timeouts).flatten();
-        let next = timeouts
-            .chain(pipes.iter().filter_map(Pipe::next_timeout))
-            .min();
+        let next = timeouts.chain(pipes.iter().filter_map(Pipe::next_timeout)).min();
         let tick = Instant::from_nanos(now.as_nanos() + 100_000_000);
         now = next.unwrap_or(tick).min(tick).max(now);
         for tcp in flows.iter_mut().flat_map(|flow| &mut flow.ends) {
             tcp.timer(now);
         }
     }
-    flows
-        .iter()
-        .zip(half)
-        .map(|(flow, half)| flow.read - half)
-        .collect()
+    flows.iter().zip(half).map(|(flow, half)| flow.read - half).collect()
 }
 
 impl Flow {
     fn open(now: Instant, seed: u64, congestion_control: CongestionControl) -> Flow {
-        let settings = Settings {
-            congestion_control,
-            ..Settings::default()
-        };
+        let settings = Settings { congestion_control, ..Settings::default() };
         let mut client = Connection::connect(now, seed, settings.clone());
-        let Output::Send(syn) = client.poll(now) else {
-            panic!("it opens")
-        };
+        let Output::Send(syn) = client.poll(now) else { panic!("it opens") };
         let server = Connection::accept(now, seed, settings, &syn);
-        Flow {
-            ends: [client, server],
-            timeouts: [None; 2],
-            read: 0,
-        }
+        Flow { ends: [client, server], timeouts: [None; 2], read: 0 }
     }
 
     fn act(
@@ -111,27 +96,15 @@ fn two_equal_flows_come_to_equal_shares() {
         let possible = 20e6 / 8.0 * 60.0 * 1448.0 / 1500.0;
         let ratio = shares[0] as f64 / sum;
         assert!((0.35..0.65).contains(&ratio), "{control:?} {shares:?}");
-        assert!(
-            sum > 0.93 * possible,
-            "{control:?} {shares:?} of {possible}"
-        );
+        assert!(sum > 0.93 * possible, "{control:?} {shares:?} of {possible}");
     }
 }
 
 #[test]
 fn ten_flows_fill_the_link_and_none_starves() {
-    let shares = share(
-        link(50_000_000, 40, 250_000),
-        &[CongestionControl::Cubic; 10],
-        millis(60_000),
-    );
+    let shares =
+        share(link(50_000_000, 40, 250_000), &[CongestionControl::Cubic; 10], millis(60_000));
     let sum = shares.iter().sum::<usize>() as f64;
-    assert!(
-        sum > 0.93 * 50e6 / 8.0 * 30.0 * 1448.0 / 1500.0,
-        "{shares:?}"
-    );
-    assert!(
-        shares.iter().all(|share| *share as f64 > sum / 40.0),
-        "{shares:?}"
-    );
+    assert!(sum > 0.93 * 50e6 / 8.0 * 30.0 * 1448.0 / 1500.0, "{shares:?}");
+    assert!(shares.iter().all(|share| *share as f64 > sum / 40.0), "{shares:?}");
 }

@@ -19,10 +19,7 @@ fn goodput(link: LinkSettings, settings: Settings, rate_bits: u64, seconds: u64)
 #[test]
 fn a_link_of_20_mbit_and_80_ms_with_a_queue_of_its_own_product_is_filled() {
     for congestion_control in [CongestionControl::Cubic, CongestionControl::Reno] {
-        let settings = Settings {
-            congestion_control,
-            ..Settings::default()
-        };
+        let settings = Settings { congestion_control, ..Settings::default() };
         let (share, world) = goodput(link(20_000_000, 80, 200_000), settings, 20_000_000, 30);
         let counters = world.ends[0].tcp.counters();
         assert!(share >= 0.9, "{congestion_control:?}: {share} {counters:?}");
@@ -48,12 +45,7 @@ fn a_fast_long_link_is_filled() {
 
 #[test]
 fn a_short_queue_still_lets_most_through() {
-    let (share, world) = goodput(
-        link(20_000_000, 80, 40_000),
-        Settings::default(),
-        20_000_000,
-        30,
-    );
+    let (share, world) = goodput(link(20_000_000, 80, 40_000), Settings::default(), 20_000_000, 30);
     let counters = world.ends[0].tcp.counters();
     assert!(share >= 0.7, "{share} {counters:?}");
 }
@@ -65,17 +57,11 @@ fn random_loss_leaves_what_the_formulas_say() {
     let mut lossy = link(100_000_000, 40, 1_000_000);
     lossy.loss = Loss::Independent(0.01);
     for congestion_control in [CongestionControl::Cubic, CongestionControl::Reno] {
-        let settings = Settings {
-            congestion_control,
-            ..Settings::default()
-        };
+        let settings = Settings { congestion_control, ..Settings::default() };
         let (_, world) = goodput(lossy, settings, 100_000_000, 60);
         let mbit = world.ends[1].read as f64 * 8.0 / 60.0 / 1e6;
         let counters = world.ends[0].tcp.counters();
-        assert!(
-            (2.0..7.0).contains(&mbit),
-            "{congestion_control:?}: {mbit} {counters:?}"
-        );
+        assert!((2.0..7.0).contains(&mbit), "{congestion_control:?}: {mbit} {counters:?}");
         assert!(counters.timeouts <= 6, "{counters:?}");
     }
 }
@@ -89,42 +75,26 @@ fn losses_in_bursts_are_recovered_without_a_storm() {
     let counters = world.ends[0].tcp.counters();
     assert!(share > 0.1, "{share} {counters:?}");
     let sent = counters.segments_sent as f64;
-    assert!(
-        (counters.retransmitted as f64) < 0.04 * sent,
-        "{counters:?}"
-    );
+    assert!((counters.retransmitted as f64) < 0.04 * sent, "{counters:?}");
 }
 
 #[test]
 fn jitter_that_keeps_order_costs_no_needless_retransmissions() {
     let mut shaky = link(20_000_000, 60, 300_000);
-    shaky.jitter = Jitter::Normal {
-        deviation: Duration::from_millis(8),
-    };
+    shaky.jitter = Jitter::Normal { deviation: Duration::from_millis(8) };
     let (share, world) = goodput(shaky, Settings::default(), 20_000_000, 30);
     let counters = world.ends[0].tcp.counters();
     let dropped = world.paths[0].pipe.counters().dropped_packets();
     assert!(share >= 0.8, "{share} {counters:?}");
-    assert!(
-        counters.retransmitted <= dropped + dropped / 10 + 20,
-        "{dropped} {counters:?}"
-    );
+    assert!(counters.retransmitted <= dropped + dropped / 10 + 20, "{dropped} {counters:?}");
 }
 
 #[test]
 fn what_is_lost_is_sent_again_once() {
-    let (_, world) = goodput(
-        link(20_000_000, 80, 100_000),
-        Settings::default(),
-        20_000_000,
-        30,
-    );
+    let (_, world) = goodput(link(20_000_000, 80, 100_000), Settings::default(), 20_000_000, 30);
     let counters = world.ends[0].tcp.counters();
     let dropped = world.paths[0].pipe.counters().dropped_packets();
-    assert!(
-        dropped > 0 && counters.retransmitted <= dropped + 5,
-        "{dropped} {counters:?}"
-    );
+    assert!(dropped > 0 && counters.retransmitted <= dropped + 5, "{dropped} {counters:?}");
 }
 
 #[test]
@@ -152,11 +122,7 @@ fn the_same_seed_gives_the_same_run() {
         let mut lossy = link(20_000_000, 40, 100_000);
         lossy.loss = Loss::Independent(0.02);
         let (_, world) = goodput(lossy, Settings::default(), 20_000_000, 5);
-        (
-            world.ends[1].read,
-            world.ends[0].tcp.counters(),
-            *world.paths[0].pipe.counters(),
-        )
+        (world.ends[1].read, world.ends[0].tcp.counters(), *world.paths[0].pipe.counters())
     };
     assert_eq!(run(), run());
 }

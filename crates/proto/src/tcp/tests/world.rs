@@ -48,16 +48,10 @@ impl World {
         let paths =
             [Direction::Up, Direction::Down].map(|direction| Path::new(seed, direction, link));
         // The first SYN makes the server, so it crosses outside the link.
-        let Output::Send(syn) = client.poll(Instant::ZERO) else {
-            panic!("it opens")
-        };
+        let Output::Send(syn) = client.poll(Instant::ZERO) else { panic!("it opens") };
         let now = Instant::ZERO + link.delay;
         let server = Connection::accept(now, seed + 1, settings, &syn);
-        World {
-            now,
-            ends: [End::new(client), End::new(server)],
-            paths,
-        }
+        World { now, ends: [End::new(client), End::new(server)], paths }
     }
 
     /// Runs until `done`, or panics at `end`.
@@ -85,22 +79,16 @@ impl World {
     fn step(&mut self, end: Instant) -> bool {
         for side in 0..2 {
             let (own, other) = self.ends.split_at_mut(1);
-            let (from, to) = if side == 0 {
-                (&mut own[0], &mut other[0])
-            } else {
-                (&mut other[0], &mut own[0])
-            };
+            let (from, to) =
+                if side == 0 { (&mut own[0], &mut other[0]) } else { (&mut other[0], &mut own[0]) };
             from.act(self.now, &mut self.paths[side]);
             for segment in self.paths[side].arrivals(self.now) {
                 to.tcp.handle(self.now, segment);
                 to.act(self.now, &mut self.paths[1 - side]);
             }
         }
-        let times = self
-            .ends
-            .iter()
-            .map(|end| end.timeout)
-            .chain(self.paths.iter().map(Path::next));
+        let times =
+            self.ends.iter().map(|end| end.timeout).chain(self.paths.iter().map(Path::next));
         let Some(next) = times.flatten().min() else {
             return false;
         };
@@ -117,9 +105,7 @@ impl World {
 
 impl End {
     fn new(tcp: Connection) -> End {
-        let pattern = (0..PATTERN_BYTES as u64)
-            .map(|n| hash([n]) as u8)
-            .collect::<Vec<u8>>();
+        let pattern = (0..PATTERN_BYTES as u64).map(|n| hash([n]) as u8).collect::<Vec<u8>>();
         End {
             tcp,
             events: Vec::new(),
@@ -202,18 +188,11 @@ impl Path {
     fn arrivals(&mut self, now: Instant) -> Vec<Segment> {
         while let Some(delivery) = self.pipe.poll(now) {
             let chance = hash([self.seed, delivery.index]) as f64 / u64::MAX as f64;
-            let held = if chance < self.held_share {
-                self.held
-            } else {
-                Duration::ZERO
-            };
-            self.arriving
-                .insert((delivery.at + held, delivery.index), delivery.payload);
+            let held = if chance < self.held_share { self.held } else { Duration::ZERO };
+            self.arriving.insert((delivery.at + held, delivery.index), delivery.payload);
         }
         let later = self.arriving.split_off(&(now + Duration::from_nanos(1), 0));
-        core::mem::replace(&mut self.arriving, later)
-            .into_values()
-            .collect()
+        core::mem::replace(&mut self.arriving, later).into_values().collect()
     }
 
     fn next(&self) -> Option<Instant> {

@@ -33,21 +33,9 @@ pub(super) fn description(
     let bytes = name.bytes().map(u64::from);
     let id = bytes.fold(1, |id, byte| weir_time::hash([id, byte])) >> 1;
     let tracks: Result<Vec<_>, _> = stream.tracks().iter().map(offered).collect();
-    let origin = Origin {
-        id,
-        version: 1,
-        address,
-    };
-    let offer = Offer {
-        origin,
-        name: name.to_owned(),
-        extent,
-        tracks: tracks?,
-    };
-    Ok(Description {
-        sdp: offer.encode(),
-        content_base: None,
-    })
+    let origin = Origin { id, version: 1, address };
+    let offer = Offer { origin, name: name.to_owned(), extent, tracks: tracks? };
+    Ok(Description { sdp: offer.encode(), content_base: None })
 }
 
 fn offered(track: &Track) -> Result<OfferedTrack, pack::Error> {

@@ -65,21 +65,12 @@ impl Control {
     fn new(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) -> Self {
         let stream = Rc::new(stream);
         let outlet = shard.add_outlet(&stream);
-        let config = Config {
-            session_timeout: shard.context.settings.session_timeout,
-            ..Config::default()
-        };
+        let config =
+            Config { session_timeout: shard.context.settings.session_timeout, ..Config::default() };
         let seed = shard.host.random_u64();
         let machine = Connection::new(config, peer.ip(), seed, shard.host.now());
         let shard = Rc::clone(shard);
-        Control {
-            shard,
-            stream,
-            outlet,
-            peer,
-            machine,
-            sessions: BTreeMap::new(),
-        }
+        Control { shard, stream, outlet, peer, machine, sessions: BTreeMap::new() }
     }
 
     async fn run(mut self) {
@@ -89,10 +80,7 @@ impl Control {
         self.shard.close(self.outlet);
         let flushed = async {
             while !self.shard.is_flushed(self.outlet) {
-                self.shard
-                    .host
-                    .sleep(std::time::Duration::from_millis(5))
-                    .await;
+                self.shard.host.sleep(std::time::Duration::from_millis(5)).await;
             }
         };
         let _ = timeout(&self.shard.host, CLOSE_LIMIT, flushed).await;
@@ -112,12 +100,7 @@ impl Control {
                     }
                 }
                 Output::Event(event) => self.answer(event).await,
-                Output::Interleaved {
-                    session,
-                    track,
-                    channel,
-                    data,
-                } => {
+                Output::Interleaved { session, track, channel, data } => {
                     if let Some(session) = self.sessions.get(&session) {
                         session.interleaved(&self.shard, track, channel, &data);
                     }
@@ -164,22 +147,11 @@ impl Control {
     async fn answer(&mut self, event: Event) {
         // An answer to a question that the machine has dropped meanwhile concerns nobody.
         let _ = match event {
-            Event::Describe {
-                token,
-                control,
-                client,
-            } => {
+            Event::Describe { token, control, client } => {
                 let answer = self.describe(&control.stream, control.query, &client).await;
                 self.machine.describe(token, answer)
             }
-            Event::Setup {
-                token,
-                session,
-                control,
-                offered,
-                client,
-                ..
-            } => {
+            Event::Setup { token, session, control, offered, client, .. } => {
                 let answer = match self
                     .find(Action::Play, &control.stream, control.query, &client)
                     .await
@@ -195,13 +167,7 @@ impl Control {
                 };
                 self.machine.setup(token, answer)
             }
-            Event::Play {
-                token,
-                session,
-                range,
-                scale,
-                ..
-            } => {
+            Event::Play { token, session, range, scale, .. } => {
                 let answer = match self.sessions.get_mut(&session) {
                     Some(session) => session.play(&self.shard, range.as_ref(), scale),
                     None => Err(unknown_session()),
@@ -215,12 +181,7 @@ impl Control {
                 };
                 self.machine.pause(token, answer)
             }
-            Event::Teardown {
-                token,
-                session,
-                end,
-                ..
-            } => {
+            Event::Teardown { token, session, end, .. } => {
                 if end && let Some(session) = self.sessions.remove(&session) {
                     session.end(&self.shard, "teardown");
                 }
@@ -238,11 +199,7 @@ impl Control {
                 }
                 Ok(())
             }
-            Event::Refused {
-                method,
-                status,
-                detail,
-            } => {
+            Event::Refused { method, status, detail } => {
                 let method = method.map(|method| method.to_string()).unwrap_or_default();
                 self.log_refusal(&method, "", &format!("{status} {detail}"));
                 Ok(())
@@ -272,10 +229,7 @@ impl Control {
         client: &Client,
     ) -> Result<Stream, Refusal> {
         let hub = &self.shard.context.hub;
-        let credentials = Credentials {
-            authorization: client.authorization.clone(),
-            query,
-        };
+        let credentials = Credentials { authorization: client.authorization.clone(), query };
         if let Err(denied) = hub.authorize(action, name, &credentials, self.peer.ip()) {
             return Err(self.refuse_access(&denied));
         }
@@ -301,10 +255,7 @@ impl Control {
             path: path.into(),
             why: why.into(),
         };
-        self.shard
-            .context
-            .records
-            .emit(self.shard.host.now(), refused);
+        self.shard.context.records.emit(self.shard.host.now(), refused);
     }
 }
 

@@ -37,15 +37,7 @@ impl Session {
         user_agent: Option<String>,
     ) -> Self {
         let tracks = vec![None; stream.tracks().len()];
-        Session {
-            stream,
-            name: name.into(),
-            peer,
-            outlet,
-            user_agent,
-            tracks,
-            viewer: None,
-        }
+        Session { stream, name: name.into(), peer, outlet, user_agent, tracks, viewer: None }
     }
 
     /// SETUP of one track.
@@ -58,10 +50,7 @@ impl Session {
     ) -> Result<Chosen, Refusal> {
         if *name != *self.name {
             let detail = format!("the session is one of {:?}", self.name);
-            return Err(Refusal::new(
-                Status::AGGREGATE_OPERATION_NOT_ALLOWED,
-                detail,
-            ));
+            return Err(Refusal::new(Status::AGGREGATE_OPERATION_NOT_ALLOWED, detail));
         }
         if self.viewer.is_some() {
             let detail = "tracks are set up before the first PLAY";
@@ -77,16 +66,8 @@ impl Session {
                 ));
             }
         };
-        let Some(codec) = self
-            .stream
-            .tracks()
-            .get(usize::from(number))
-            .map(|t| &t.codec)
-        else {
-            return Err(Refusal::new(
-                Status::NOT_FOUND,
-                format!("there is no track {number}"),
-            ));
+        let Some(codec) = self.stream.tracks().get(usize::from(number)).map(|t| &t.codec) else {
+            return Err(Refusal::new(Status::NOT_FOUND, format!("there is no track {number}")));
         };
         let clock_rate_hz = clock_rate_hz(codec)
             .map_err(|error| Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, error.to_string()))?;
@@ -111,13 +92,7 @@ impl Session {
             rtp,
             rtcp,
         });
-        Ok(Chosen {
-            track: number,
-            transport: Transport {
-                ssrc: Some(ssrc.0),
-                ..transport
-            },
-        })
+        Ok(Chosen { track: number, transport: Transport { ssrc: Some(ssrc.0), ..transport } })
     }
 
     /// The first transport offered that can be had, and where the track's packets go by it.
@@ -131,10 +106,7 @@ impl Session {
         let others = others.filter(|(track, _)| *track != usize::from(number));
         let other = others.filter_map(|(_, track)| track.as_ref()).next();
         let ports = shard.context.rtp_ports;
-        let server_port = Some(PortPair {
-            rtp: ports.0,
-            rtcp: Some(ports.1),
-        });
+        let server_port = Some(PortPair { rtp: ports.0, rtcp: Some(ports.1) });
         for transport in offered {
             let targets = targets(&transport, self.peer);
             let Some((rtp, rtcp)) = targets else { continue };
@@ -147,14 +119,7 @@ impl Session {
                 (true, Target::Address(_)) if !shard.has_udp() => {}
                 (true, Target::Channel(_)) => return Ok((transport, rtp, rtcp)),
                 (true, Target::Address(_)) => {
-                    return Ok((
-                        Transport {
-                            server_port,
-                            ..transport
-                        },
-                        rtp,
-                        rtcp,
-                    ));
+                    return Ok((Transport { server_port, ..transport }, rtp, rtcp));
                 }
             }
         }
@@ -219,10 +184,7 @@ impl Session {
 
     fn begin(&mut self, shard: &Rc<Shard>) -> usize {
         let tracks = self.tracks.clone();
-        let interleaved = tracks
-            .iter()
-            .flatten()
-            .any(|t| matches!(t.rtp, Target::Channel(_)));
+        let interleaved = tracks.iter().flatten().any(|t| matches!(t.rtp, Target::Channel(_)));
         let viewer = shard.add_viewer(Setup {
             stream: self.stream.clone(),
             name: Arc::clone(&self.name),
@@ -235,14 +197,7 @@ impl Session {
         if let Some(number) = shard.viewer_number(viewer) {
             for from in self.rtcp_addresses() {
                 let mailbox = shard.mailbox.clone();
-                shard.context.add_route(
-                    from,
-                    Route {
-                        mailbox,
-                        viewer: Some(viewer),
-                        number,
-                    },
-                );
+                shard.context.add_route(from, Route { mailbox, viewer: Some(viewer), number });
             }
         }
         viewer
@@ -296,10 +251,7 @@ fn targets(transport: &Transport, peer: SocketAddr) -> Option<(Target, Target)> 
     match transport.lower {
         Lower::Tcp => {
             let channels = transport.interleaved?;
-            Some((
-                Target::Channel(channels.rtp),
-                Target::Channel(channels.rtcp_channel()?),
-            ))
+            Some((Target::Channel(channels.rtp), Target::Channel(channels.rtcp_channel()?)))
         }
         Lower::Udp => {
             let ports = transport.client_port?;

@@ -6,9 +6,7 @@ use std::time::Duration;
 const SOURCE: Ssrc = Ssrc(7);
 
 fn receive(statistics: &mut Statistics, number: u16) -> ArrivalKind {
-    statistics
-        .receive(Instant::ZERO, SequenceNumber(number), RtpTime(0), 100)
-        .kind
+    statistics.receive(Instant::ZERO, SequenceNumber(number), RtpTime(0), 100).kind
 }
 
 fn after(numbers: &[u16]) -> Statistics {
@@ -34,14 +32,7 @@ fn duplicates_and_late_packets_do_not_hide_a_loss() {
     assert_eq!(kinds, [New, New, Reordered, Duplicate, Duplicate, New]);
     let counts = statistics.counts();
     assert_eq!((counts.received, counts.expected, counts.lost), (4, 5, 1));
-    assert_eq!(
-        (
-            counts.duplicates,
-            counts.reordered,
-            counts.reorder_distance_max
-        ),
-        (2, 1, 2)
-    );
+    assert_eq!((counts.duplicates, counts.reordered, counts.reorder_distance_max), (2, 1, 2));
     assert_eq!(counts.bytes, 400);
 }
 
@@ -62,30 +53,13 @@ fn an_outage_of_many_thousand_packets_is_counted_as_lost() {
 #[test]
 fn a_packet_behind_the_window_is_too_late_and_two_in_a_row_are_a_restart() {
     let mut statistics = after(&[30_000]);
-    assert_eq!(
-        receive(&mut statistics, 30_000 - 4_096),
-        ArrivalKind::TooLate
-    );
+    assert_eq!(receive(&mut statistics, 30_000 - 4_096), ArrivalKind::TooLate);
     assert_eq!(receive(&mut statistics, 30_001), ArrivalKind::New);
     assert_eq!(receive(&mut statistics, 500), ArrivalKind::TooLate);
     assert_eq!(receive(&mut statistics, 501), ArrivalKind::Restarted);
     let counts = statistics.counts();
-    assert_eq!(
-        (
-            counts.received,
-            counts.lost,
-            counts.too_late,
-            counts.restarts
-        ),
-        (3, 0, 2, 1)
-    );
-    assert_eq!(
-        statistics
-            .report_block(Instant::ZERO, SOURCE)
-            .unwrap()
-            .extended_highest,
-        501
-    );
+    assert_eq!((counts.received, counts.lost, counts.too_late, counts.restarts), (3, 0, 2, 1));
+    assert_eq!(statistics.report_block(Instant::ZERO, SOURCE).unwrap().extended_highest, 501);
 }
 
 #[test]
@@ -94,13 +68,7 @@ fn a_source_on_probation_counts_from_the_packet_that_proves_it() {
     use ArrivalKind::*;
     let kinds = [5, 9, 10, 11].map(|number| receive(&mut statistics, number));
     assert_eq!(kinds, [Probation, Probation, New, New]);
-    assert_eq!(
-        (
-            statistics.counts().received,
-            statistics.counts().on_probation
-        ),
-        (2, 2)
-    );
+    assert_eq!((statistics.counts().received, statistics.counts().on_probation), (2, 2));
 }
 
 #[test]
@@ -130,13 +98,8 @@ fn nothing_is_reported_before_the_first_packet() {
 fn the_delay_since_the_last_sender_report_is_in_65536ths_of_a_second() {
     let mut statistics = after(&[1]);
     statistics.sender_report(Instant::from_millis(1_000), NtpTime(0x1234_5678_9abc_def0));
-    let report = statistics
-        .report_block(Instant::from_millis(1_500), SOURCE)
-        .unwrap();
-    assert_eq!(
-        (report.last_sr, report.delay_since_last_sr),
-        (0x5678_9abc, 32_768)
-    );
+    let report = statistics.report_block(Instant::from_millis(1_500), SOURCE).unwrap();
+    assert_eq!((report.last_sr, report.delay_since_last_sr), (0x5678_9abc, 32_768));
 }
 
 #[test]
@@ -154,10 +117,7 @@ fn jitter_is_a_sixteenth_of_the_first_change_and_settles_at_a_constant_change() 
     }
     let settled = statistics.jitter_ns().unwrap();
     assert!((7_999_900..=8_000_100).contains(&settled), "{settled}");
-    let ticks = statistics
-        .report_block(arrival, SOURCE)
-        .unwrap()
-        .jitter_ticks;
+    let ticks = statistics.report_block(arrival, SOURCE).unwrap().jitter_ticks;
     assert!((719..=720).contains(&ticks), "{ticks}");
 }
 

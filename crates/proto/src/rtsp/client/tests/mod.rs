@@ -90,19 +90,11 @@ impl Client {
 
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
-const TCP: TransportRequest = TransportRequest::Tcp {
-    channels: ChannelPair {
-        rtp: 0,
-        rtcp: Some(1),
-    },
-};
+const TCP: TransportRequest =
+    TransportRequest::Tcp { channels: ChannelPair { rtp: 0, rtcp: Some(1) } };
 
-const UDP: TransportRequest = TransportRequest::Udp {
-    client_port: PortPair {
-        rtp: 5000,
-        rtcp: Some(5001),
-    },
-};
+const UDP: TransportRequest =
+    TransportRequest::Udp { client_port: PortPair { rtp: 5000, rtcp: Some(5001) } };
 
 fn failure(outputs: &[Output]) -> &Failure {
     match outputs {
@@ -119,11 +111,9 @@ fn describe_answer(client: &mut Client, fields: &str, sdp: &str) -> (String, Str
         client.sent.len()
     );
     match &client.push(text.as_bytes())[..] {
-        [
-            Output::Event(Event::Described {
-                base, aggregate, ..
-            }),
-        ] => (base.clone(), aggregate.clone()),
+        [Output::Event(Event::Described { base, aggregate, .. })] => {
+            (base.clone(), aggregate.clone())
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -147,49 +137,22 @@ fn requests_carry_number_session_and_agent_but_no_password() {
 fn addresses_resolve_against_what_the_server_names() {
     let control = |control: &str| SDP.replace("control:*", &format!("control:{control}"));
     for (fields, sdp, base, aggregate) in [
-        (
-            "",
-            SDP.to_owned(),
-            "rtsp://h:8554/movie",
-            "rtsp://h:8554/movie",
-        ),
+        ("", SDP.to_owned(), "rtsp://h:8554/movie", "rtsp://h:8554/movie"),
         (
             "Content-Base: rtsp://h:8554/movie/\r\n",
             SDP.to_owned(),
             "rtsp://h:8554/movie/",
             "rtsp://h:8554/movie/",
         ),
-        (
-            "Content-Location: rtsp://k/m/\r\n",
-            SDP.to_owned(),
-            "rtsp://k/m/",
-            "rtsp://k/m/",
-        ),
-        (
-            "Content-Base: /m/\r\n",
-            SDP.to_owned(),
-            "rtsp://h:8554/m/",
-            "rtsp://h:8554/m/",
-        ),
-        (
-            "",
-            control("rtsp://k/all"),
-            "rtsp://h:8554/movie",
-            "rtsp://k/all",
-        ),
-        (
-            "Content-Base: rtsp://h/m/\r\n",
-            control("all"),
-            "rtsp://h/m/",
-            "rtsp://h/m/all",
-        ),
+        ("Content-Location: rtsp://k/m/\r\n", SDP.to_owned(), "rtsp://k/m/", "rtsp://k/m/"),
+        ("Content-Base: /m/\r\n", SDP.to_owned(), "rtsp://h:8554/m/", "rtsp://h:8554/m/"),
+        ("", control("rtsp://k/all"), "rtsp://h:8554/movie", "rtsp://k/all"),
+        ("Content-Base: rtsp://h/m/\r\n", control("all"), "rtsp://h/m/", "rtsp://h/m/all"),
     ] {
         let mut client = Client::new();
         let found = describe_answer(&mut client, fields, &sdp);
         assert_eq!(found, (base.to_owned(), aggregate.to_owned()));
-        let setup = client
-            .command(|c, now| c.setup(now, "trackID=1", UDP))
-            .to_owned();
+        let setup = client.command(|c, now| c.setup(now, "trackID=1", UDP)).to_owned();
         let slash = if aggregate.ends_with('/') { "" } else { "/" };
         let url = format!("SETUP {aggregate}{slash}trackID=1 RTSP/1.0\r\n");
         assert!(setup.starts_with(&url), "{setup}");
@@ -205,26 +168,12 @@ fn a_setup_opens_the_session_that_the_next_one_joins() {
     let outputs = client.answer(
         "RTSP/1.0 200 OK|CSeq: 1|Session: 47112344;timeout=30|Transport: RTP/AVP;unicast;server_port=6970-6971;ssrc=1F",
     );
-    let [
-        Output::Event(Event::SetUp {
-            url,
-            session,
-            transport,
-            round_trip,
-            ..
-        }),
-    ] = &outputs[..]
+    let [Output::Event(Event::SetUp { url, session, transport, round_trip, .. })] = &outputs[..]
     else {
         panic!("{outputs:?}")
     };
-    assert_eq!(
-        (url.as_str(), session.as_str()),
-        ("rtsp://k/video", "47112344")
-    );
-    assert_eq!(
-        (transport.client_port.unwrap().rtp, transport.ssrc),
-        (5000, Some(0x1f))
-    );
+    assert_eq!((url.as_str(), session.as_str()), ("rtsp://k/video", "47112344"));
+    assert_eq!((transport.client_port.unwrap().rtp, transport.ssrc), (5000, Some(0x1f)));
     assert_eq!(*round_trip, ROUND_TRIP);
     let next = client.command(|c, now| c.setup(now, "audio", UDP));
     assert!(next.contains("\r\nSession: 47112344\r\n"));
@@ -241,10 +190,7 @@ fn a_setup_that_is_answered_with_another_transport_fails() {
         let mut client = Client::new();
         client.command(|c, now| c.setup(now, "trackID=0", UDP));
         let outputs = client.answer(answer);
-        assert!(
-            matches!(failure(&outputs).cause, Cause::Malformed(_)),
-            "{answer}"
-        );
+        assert!(matches!(failure(&outputs).cause, Cause::Malformed(_)), "{answer}");
     }
 }
 
@@ -259,10 +205,7 @@ fn commands_wait_for_their_turn_and_know_what_came_before() {
     for _ in 0..COMMANDS_MAX {
         client.connection.options(client.now).unwrap();
     }
-    assert_eq!(
-        client.connection.options(client.now),
-        Err(Error::TooManyCommands)
-    );
+    assert_eq!(client.connection.options(client.now), Err(Error::TooManyCommands));
 }
 
 #[test]
@@ -327,14 +270,9 @@ fn a_server_without_get_parameter_is_asked_for_options() {
 
 #[test]
 fn basic_credentials_are_sent_once_they_are_asked_for() {
-    let credentials = Some(Credentials {
-        user: "Aladdin".to_owned(),
-        password: "open sesame".to_owned(),
-    });
-    let config = Config {
-        credentials,
-        ..Config::default()
-    };
+    let credentials =
+        Some(Credentials { user: "Aladdin".to_owned(), password: "open sesame".to_owned() });
+    let config = Config { credentials, ..Config::default() };
     assert!(!format!("{config:?}").contains("sesame"));
     let mut client = Client::with(config);
     let first = client.command(|c, now| c.describe(now));
@@ -345,12 +283,7 @@ fn basic_credentials_are_sent_once_they_are_asked_for() {
     assert!(client.sent[1].contains(value), "{}", client.sent[1]);
     let outputs =
         client.answer("RTSP/1.0 401 Unauthorized|CSeq: 2|WWW-Authenticate: Basic realm=\"x\"");
-    let Cause::Status {
-        status, challenges, ..
-    } = &failure(&outputs).cause
-    else {
-        panic!()
-    };
+    let Cause::Status { status, challenges, .. } = &failure(&outputs).cause else { panic!() };
     assert_eq!((*status, challenges.len()), (Status::UNAUTHORIZED, 1));
 }
 
@@ -359,18 +292,10 @@ fn a_redirection_is_reported() {
     let mut client = Client::new();
     client.command(|c, now| c.describe(now));
     let outputs = client.answer("RTSP/1.0 302 Moved Temporarily|CSeq: 1|Location: rtsp://k/m");
-    let [
-        Output::Event(Event::Redirected {
-            location, status, ..
-        }),
-    ] = &outputs[..]
-    else {
+    let [Output::Event(Event::Redirected { location, status, .. })] = &outputs[..] else {
         panic!("{outputs:?}")
     };
-    assert_eq!(
-        (location.as_str(), *status),
-        ("rtsp://k/m", Status::MOVED_TEMPORARILY)
-    );
+    assert_eq!((location.as_str(), *status), ("rtsp://k/m", Status::MOVED_TEMPORARILY));
 }
 
 #[test]
@@ -383,10 +308,7 @@ fn packets_are_delivered_amid_responses() {
         channel,
         data: Bytes::from_static(data),
     };
-    assert_eq!(
-        (&outputs[0], &outputs[2]),
-        (&packet(0, b"ab"), &packet(1, b"c"))
-    );
+    assert_eq!((&outputs[0], &outputs[2]), (&packet(0, b"ab"), &packet(1, b"c")));
     assert!(matches!(outputs[1], Output::Event(Event::Playing { .. })));
     assert_eq!(client.push(b"\x01d"), [packet(0, b"d")]);
 }
@@ -396,10 +318,7 @@ fn junk_is_passed_over_and_its_place_is_named() {
     let mut client = Client::new();
     client.push(b"$\x00\x00\x02ab");
     let outputs = client.push(b"\xff\xfe\xfd$\x00\x00\x01a");
-    let skipped = Event::Skipped {
-        offset: 6,
-        bytes: 3,
-    };
+    let skipped = Event::Skipped { offset: 6, bytes: 3 };
     assert_eq!(outputs[0], Output::Event(skipped));
     assert!(matches!(outputs[1], Output::Interleaved { channel: 0, .. }));
 }
@@ -410,11 +329,7 @@ fn endless_junk_ends_the_connection() {
     client.command(|c, now| c.describe(now));
     let outputs = client.push(&[0xff; 100_000]);
     let offset = 100_000;
-    assert!(
-        outputs.contains(&Output::Event(Event::Unreadable(DecodeError::NoMessage {
-            offset
-        })))
-    );
+    assert!(outputs.contains(&Output::Event(Event::Unreadable(DecodeError::NoMessage { offset }))));
     assert_eq!(outputs.last(), Some(&Output::Close));
     assert_eq!(client.connection.describe(client.now), Err(Error::Closed));
 }
@@ -434,10 +349,7 @@ fn a_lost_connection_fails_what_waits() {
     };
     let causes: Vec<_> = client.seen.iter().map(cause).collect();
     let lost = |method| Some((method, Cause::ConnectionLost));
-    assert_eq!(
-        causes,
-        [lost(Method::Options), lost(Method::Describe), None]
-    );
+    assert_eq!(causes, [lost(Method::Options), lost(Method::Describe), None]);
     assert_eq!(client.seen.last(), Some(&Output::Close));
 }
 
@@ -449,10 +361,7 @@ fn the_servers_own_requests_are_answered() {
         ("SET_PARAMETER * RTSP/1.0|CSeq: 4", 200),
         ("OPTIONS * RTSP/1.0", 400),
         ("ANNOUNCE rtsp://h/movie RTSP/1.0|CSeq: 4", 405),
-        (
-            "REDIRECT rtsp://h/movie RTSP/1.0|CSeq: 4|Location: rtsp://k/",
-            405,
-        ),
+        ("REDIRECT rtsp://h/movie RTSP/1.0|CSeq: 4|Location: rtsp://k/", 405),
         ("BREW rtsp://h/movie RTSP/1.0|CSeq: 4", 501),
     ] {
         let mut client = Client::ready();

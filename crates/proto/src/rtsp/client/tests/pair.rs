@@ -70,37 +70,16 @@ impl Pair {
                 let (sdp, content_base) = (SDP.to_owned(), None);
                 server.describe(token, Ok(server::Description { sdp, content_base }))
             }
-            Asked::Setup {
-                token,
-                control,
-                offered,
-                ..
-            } => {
+            Asked::Setup { token, control, offered, .. } => {
                 let track = control.track.unwrap();
                 let transport = offered[0].clone();
                 server.setup(token, Ok(server::Chosen { track, transport }))
             }
-            Asked::Play {
-                token,
-                tracks,
-                range,
-                ..
-            } => {
-                let info = |&track| server::TrackInfo {
-                    track,
-                    seq: 1,
-                    rtptime: 2,
-                };
+            Asked::Play { token, tracks, range, .. } => {
+                let info = |&track| server::TrackInfo { track, seq: 1, rtptime: 2 };
                 let rtp_info = tracks.iter().map(info).collect();
                 let scale = None;
-                server.play(
-                    token,
-                    Ok(server::Playing {
-                        range,
-                        scale,
-                        rtp_info,
-                    }),
-                )
+                server.play(token, Ok(server::Playing { range, scale, rtp_info }))
             }
             Asked::Pause { token, .. } => server.pause(token, Ok(None)),
             Asked::Teardown { token, end, .. } => {
@@ -134,14 +113,7 @@ fn client_and_server_understand_each_other() {
             (0, Event::Options { methods, .. }) => assert!(methods.contains(&Method::Play)),
             (1, Event::Described { aggregate, .. }) => assert_eq!(aggregate, base),
             (2 | 3, Event::SetUp { url, .. }) => urls.push(url.clone()),
-            (
-                4,
-                Event::Playing {
-                    range: played,
-                    rtp_info,
-                    ..
-                },
-            ) => {
+            (4, Event::Playing { range: played, rtp_info, .. }) => {
                 assert_eq!(played, &Some(range.clone()));
                 let named: Vec<_> = rtp_info.iter().map(|info| info.url.clone()).collect();
                 assert_eq!(named, urls);

@@ -11,10 +11,7 @@ fn vlc_keeps_its_session_alive_by_get_parameter() {
             "GET_PARAMETER rtsp://h/movie/ RTSP/1.0|CSeq: {cseq}|User-Agent: LibVLC/3.0.21 (LIVE555 Streaming Media v2016.11.28)|Session: {id}"
         ));
         assert_eq!(alive.status, Status::OK);
-        assert_eq!(
-            alive.fields.get("Session"),
-            Some(&*format!("{id};timeout=60"))
-        );
+        assert_eq!(alive.fields.get("Session"), Some(&*format!("{id};timeout=60")));
     }
     assert_eq!(server.seen, []);
 }
@@ -24,19 +21,12 @@ fn a_session_without_a_sign_of_life_times_out_and_the_connection_follows() {
     let (mut server, id) = Server::playing();
     assert_eq!(server.deadline, Some(server.now + seconds(60)));
     server.wait(seconds(60));
-    let [
-        Output::Event(Event::Ended {
-            session,
-            reason: EndReason::TimedOut,
-        }),
-    ] = server.seen[..]
+    let [Output::Event(Event::Ended { session, reason: EndReason::TimedOut })] = server.seen[..]
     else {
         panic!("{:?}", server.seen)
     };
     assert_eq!(session.to_string(), id);
-    let late = server.ask(&format!(
-        "PLAY rtsp://h/movie/ RTSP/1.0|CSeq: 9|Session: {id}"
-    ));
+    let late = server.ask(&format!("PLAY rtsp://h/movie/ RTSP/1.0|CSeq: 9|Session: {id}"));
     assert_eq!(late.status, Status::SESSION_NOT_FOUND);
     server.wait(seconds(60));
     assert_eq!(server.seen.last(), Some(&Output::Close));
@@ -47,15 +37,7 @@ fn receiver_reports_are_signs_of_life() {
     let (mut server, _) = Server::playing();
     server.wait(seconds(40));
     server.push(&[b'$', 3, 0, 2, 0x81, 0xc9]);
-    let [
-        Output::Interleaved {
-            session,
-            track: 1,
-            channel: 3,
-            ref data,
-        },
-    ] = server.seen[..]
-    else {
+    let [Output::Interleaved { session, track: 1, channel: 3, ref data }] = server.seen[..] else {
         panic!("{:?}", server.seen)
     };
     assert_eq!(&data[..], [0x81, 0xc9]);
@@ -84,13 +66,7 @@ fn sessions_end_with_their_connection() {
     let (mut server, _) = Server::playing();
     server.input(Input::Closed);
     let ended = |output: &Output| {
-        matches!(
-            output,
-            Output::Event(Event::Ended {
-                reason: EndReason::ConnectionClosed,
-                ..
-            })
-        )
+        matches!(output, Output::Event(Event::Ended { reason: EndReason::ConnectionClosed, .. }))
     };
     assert!(ended(&server.seen[0]));
     assert_eq!(server.seen[1..], [Output::Close]);

@@ -104,9 +104,7 @@ impl Server {
 
     fn playing() -> (Self, String) {
         let (mut server, id) = Server::ready();
-        let play = server.ask(&format!(
-            "PLAY rtsp://h/movie/ RTSP/1.0|CSeq: 9|Session: {id}"
-        ));
+        let play = server.ask(&format!("PLAY rtsp://h/movie/ RTSP/1.0|CSeq: 9|Session: {id}"));
         assert_eq!(play.status, Status::OK);
         (server, id)
     }
@@ -136,12 +134,7 @@ fn answer(connection: &mut Connection, event: &Event) {
             let content_base = None;
             connection.describe(*token, Ok(Description { sdp, content_base }))
         }
-        Event::Setup {
-            token,
-            control,
-            offered,
-            ..
-        } => {
+        Event::Setup { token, control, offered, .. } => {
             let mut transport = offered[0].clone();
             if transport.lower == Lower::Udp {
                 let (rtp, rtcp) = (6970, Some(6971));
@@ -151,13 +144,7 @@ fn answer(connection: &mut Connection, event: &Event) {
             let track = control.track.unwrap_or(0);
             connection.setup(*token, Ok(Chosen { track, transport }))
         }
-        Event::Play {
-            token,
-            tracks,
-            range,
-            scale,
-            ..
-        } => {
+        Event::Play { token, tracks, range, scale, .. } => {
             let rtp_info = tracks.iter().map(|&track| TrackInfo {
                 track,
                 seq: 100 + u16::from(track),

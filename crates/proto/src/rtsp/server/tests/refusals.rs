@@ -11,10 +11,7 @@ fn answers_to_no_question_are_the_drivers_mistake() {
     let wrong_kind = server.connection.teardown(token);
     assert_eq!(wrong_kind, Err(Error::NotPending(token)));
     let refusal = Refusal::new(Status::NOT_FOUND, "");
-    assert_eq!(
-        server.connection.describe(token, Err(refusal.clone())),
-        Ok(())
-    );
+    assert_eq!(server.connection.describe(token, Err(refusal.clone())), Ok(()));
     let again = server.connection.describe(token, Err(refusal));
     assert_eq!(again, Err(Error::NotPending(token)));
 }
@@ -27,14 +24,8 @@ fn a_transport_that_was_not_offered_is_the_drivers_mistake() {
         b"SETUP rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n",
     );
     let token = token_of(&server.questions[0]);
-    let chosen = |channel| Chosen {
-        track: 0,
-        transport: Transport::tcp(channel),
-    };
-    assert_eq!(
-        server.connection.setup(token, Ok(chosen(4))),
-        Err(Error::NotOffered)
-    );
+    let chosen = |channel| Chosen { track: 0, transport: Transport::tcp(channel) };
+    assert_eq!(server.connection.setup(token, Ok(chosen(4))), Err(Error::NotOffered));
     assert_eq!(server.connection.setup(token, Ok(chosen(0))), Ok(()));
 }
 
@@ -45,29 +36,14 @@ fn what_the_rules_refuse_is_refused_with_its_status() {
         ("OPTIONS * RTSP/1.0", 400),
         ("OPTIONS * RTSP/1.0|CSeq: x", 400),
         ("OPTIONS * RTSP/2.0|CSeq: 1", 505),
-        (
-            "OPTIONS * RTSP/1.0|CSeq: 1|Require: www.onvif.org/ver20/backchannel",
-            551,
-        ),
+        ("OPTIONS * RTSP/1.0|CSeq: 1|Require: www.onvif.org/ver20/backchannel", 551),
         ("OPTIONS * RTSP/1.0|CSeq: 1|Session: 12345678", 454),
-        (
-            "DESCRIBE rtsp://h/a RTSP/1.0|CSeq: 1|Accept: text/html",
-            406,
-        ),
+        ("DESCRIBE rtsp://h/a RTSP/1.0|CSeq: 1|Accept: text/html", 406),
         ("DESCRIBE rtsp://h/../a RTSP/1.0|CSeq: 1", 400),
         ("SETUP rtsp://h/movie/trackID=0 RTSP/1.0|CSeq: 1", 400),
-        (
-            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Session: 1|Transport: RTP/AVP",
-            454,
-        ),
-        (
-            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;multicast",
-            461,
-        ),
-        (
-            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;client_port=0-1",
-            461,
-        ),
+        ("SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Session: 1|Transport: RTP/AVP", 454),
+        ("SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;multicast", 461),
+        ("SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;client_port=0-1", 461),
         (
             "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;client_port=65535",
             461,
@@ -76,46 +52,22 @@ fn what_the_rules_refuse_is_refused_with_its_status() {
             "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/SAVP;client_port=4-5",
             461,
         ),
-        (
-            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP/TCP;mode=record",
-            461,
-        ),
+        ("SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP/TCP;mode=record", 461),
         (
             "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 1|Transport: RTP/AVP;client_port=4-5;destination=203.0.113.9",
             461,
         ),
         ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1", 454),
         ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: FFFF", 454),
-        (
-            "PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: npt=9-5",
-            457,
-        ),
-        (
-            "PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: smpte=0:00:01-",
-            501,
-        ),
-        (
-            "PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: bytes=0-",
-            501,
-        ),
-        (
-            "PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Scale: fast",
-            400,
-        ),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: npt=9-5", 457),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: smpte=0:00:01-", 501),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: bytes=0-", 501),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Scale: fast", 400),
         ("PLAY rtsp://h/other RTSP/1.0|CSeq: 1|Session: ID", 404),
-        (
-            "PLAY rtsp://h/movie/trackID=0 RTSP/1.0|CSeq: 1|Session: ID",
-            460,
-        ),
-        (
-            "PLAY rtsp://h/movie/trackID=7 RTSP/1.0|CSeq: 1|Session: ID",
-            455,
-        ),
+        ("PLAY rtsp://h/movie/trackID=0 RTSP/1.0|CSeq: 1|Session: ID", 460),
+        ("PLAY rtsp://h/movie/trackID=7 RTSP/1.0|CSeq: 1|Session: ID", 455),
         ("PAUSE rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID", 455),
-        (
-            "TEARDOWN rtsp://h/movie RTSP/1.0|CSeq: 1|Session: FFFF",
-            454,
-        ),
+        ("TEARDOWN rtsp://h/movie RTSP/1.0|CSeq: 1|Session: FFFF", 454),
         ("ANNOUNCE rtsp://h/movie RTSP/1.0|CSeq: 1", 405),
         ("RECORD rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID", 405),
         ("REDIRECT rtsp://h/movie RTSP/1.0|CSeq: 1", 405),
@@ -126,12 +78,7 @@ fn what_the_rules_refuse_is_refused_with_its_status() {
         let response = server.ask(&request.replace("Session: ID", &format!("Session: {id}")));
         assert_eq!(response.status, Status(status), "{request}");
         let event = server.seen.pop();
-        let Some(Output::Event(Event::Refused {
-            status: told,
-            detail,
-            ..
-        })) = event
-        else {
+        let Some(Output::Event(Event::Refused { status: told, detail, .. })) = event else {
             panic!("{request}: {event:?}")
         };
         assert_eq!(told, Status(status));
@@ -160,10 +107,7 @@ fn play_before_setup_is_not_valid_in_this_state() {
     let mut server = Server::new();
     let response = server.ask("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1");
     assert_eq!(response.status, Status::METHOD_NOT_VALID_IN_THIS_STATE);
-    assert_eq!(
-        response.reason,
-        "Method Not Valid in This State: PLAY before SETUP"
-    );
+    assert_eq!(response.reason, "Method Not Valid in This State: PLAY before SETUP");
 }
 
 #[test]
@@ -176,10 +120,7 @@ fn another_streams_setup_does_not_join_a_session() {
     assert_eq!(joined.status, Status::AGGREGATE_OPERATION_NOT_ALLOWED);
     for _ in 1..session::SESSIONS_MAX {
         let apart = server.ask(&setup(""));
-        assert_ne!(
-            apart.fields.get("Session"),
-            Some(&*format!("{id};timeout=60"))
-        );
+        assert_ne!(apart.fields.get("Session"), Some(&*format!("{id};timeout=60")));
     }
     assert_eq!(server.ask(&setup("")).status, Status::SERVICE_UNAVAILABLE);
 }
@@ -193,9 +134,6 @@ fn parameters_are_not_known() {
         let text =
             format!("{method} rtsp://h/a RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 3\r\n\r\nfps");
         server.push(text.as_bytes());
-        assert_eq!(
-            server.responses()[0].status,
-            Status::PARAMETER_NOT_UNDERSTOOD
-        );
+        assert_eq!(server.responses()[0].status, Status::PARAMETER_NOT_UNDERSTOOD);
     }
 }

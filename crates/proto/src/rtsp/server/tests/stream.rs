@@ -34,11 +34,7 @@ fn pipelined_requests_are_answered_in_order_while_a_question_is_pending() {
     assert_eq!(responses[1].fields.get("CSeq"), Some("2"));
     assert!(server.connection.wants_input());
     server.wait(seconds(1));
-    assert_eq!(
-        server.seen,
-        [],
-        "the time that an answer took is not the client's silence"
-    );
+    assert_eq!(server.seen, [], "the time that an answer took is not the client's silence");
 }
 
 #[test]
@@ -52,14 +48,8 @@ fn what_cannot_be_framed_is_refused_and_the_connection_ends() {
         (format!("OPTIONS * RTSP/1.0\r\nA: {megabyte}"), 400),
         (format!("OPTIONS * RTSP/1.0\r\n{fields}"), 413),
         (format!("OPTIONS * RTSP/1.0\r\n{long_head}"), 413),
-        (
-            "OPTIONS * RTSP/1.0\r\nContent-Length: 999999999999999999999\r\n\r\n".to_owned(),
-            413,
-        ),
-        (
-            "OPTIONS * RTSP/1.0\r\nContent-Length: -1\r\n\r\n".to_owned(),
-            400,
-        ),
+        ("OPTIONS * RTSP/1.0\r\nContent-Length: 999999999999999999999\r\n\r\n".to_owned(), 413),
+        ("OPTIONS * RTSP/1.0\r\nContent-Length: -1\r\n\r\n".to_owned(), 400),
         ("OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 400),
     ] {
@@ -73,16 +63,8 @@ fn what_cannot_be_framed_is_refused_and_the_connection_ends() {
         assert_eq!(responses.len(), 1);
         assert_eq!(responses[0].status, Status(status), "{}", &bytes[..40]);
         assert_eq!(responses[0].fields.get("Connection"), Some("close"));
-        assert!(matches!(
-            server.seen[0],
-            Output::Event(Event::Refused { method: None, .. })
-        ));
-        assert_eq!(
-            server.seen.len(),
-            3,
-            "and Ended, and Close: {:?}",
-            server.seen
-        );
+        assert!(matches!(server.seen[0], Output::Event(Event::Refused { method: None, .. })));
+        assert_eq!(server.seen.len(), 3, "and Ended, and Close: {:?}", server.seen);
     }
 }
 
