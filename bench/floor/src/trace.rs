@@ -131,6 +131,14 @@ impl Trace {
         let mut alone: Vec<Batch> = Vec::new();
         for frame in sounds.iter().filter(|frame| frame.due < self.period) {
             let next = self.batches.partition_point(|picture| picture.due < frame.due);
+            let after = self.batches.partition_point(|picture| picture.due <= frame.due);
+            if let Some(picture) = after.checked_sub(1).and_then(|at| self.batches.get_mut(at))
+                && sound == Sound::Ride
+                && frame.due - picture.due <= SOUND_AHEAD_MAX
+            {
+                picture.sound.push(sound_packet(frame));
+                continue;
+            }
             let wait_max = match sound {
                 Sound::Ride => SOUND_WAIT_MAX,
                 Sound::Own | Sound::None => Duration::ZERO,
@@ -194,6 +202,8 @@ const NAL_HEADER_BYTES: usize = 1;
 const NAL_LENGTH_BYTES: usize = 4;
 const AU_HEADER_BYTES: usize = 4;
 
+/// How soon behind a picture sound is due that rides with it, ahead of its time.
+const SOUND_AHEAD_MAX: Duration = Duration::from_millis(14);
 /// How long sound waits for a picture to ride with.
 const SOUND_WAIT_MAX: Duration = Duration::from_millis(20);
 
@@ -253,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn sound_rides_with_a_picture_within_20_ms_and_else_goes_alone_after_20_ms() {
+    fn sound_rides_with_the_picture_just_before_it_or_the_next_one() {
         let trace = Trace::parse(TRACE, Sound::Ride).unwrap();
-        let expected = [(0, 5096, 316), (33, 1008, 326), (62, 0, 336), (66, 908, 0)];
+        let expected = [(0, 5096, 316), (33, 1008, 662), (66, 908, 0)];
         assert_eq!(milliseconds(&trace), expected);
         assert_eq!(trace.period, Duration::from_millis(99));
     }

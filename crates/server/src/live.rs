@@ -60,13 +60,14 @@ impl Live {
 pub struct Publisher {
     live: Arc<Live>,
     hub: Arc<Hub>,
-    packers: Vec<(Packing, StreamPacker)>,
+    /// In the order of [`Packing::ALL`].
+    packers: Vec<StreamPacker>,
 }
 
 impl Publisher {
     pub(crate) fn new(hub: &Arc<Hub>, live: Arc<Live>) -> Result<Self, Error> {
-        let packer = |packing| Ok((packing, StreamPacker::new(live.tracks(), packing)?));
-        let packers = Packing::ALL.into_iter().map(packer).collect::<Result<_, Error>>()?;
+        let packer = |packing| StreamPacker::new(live.tracks(), packing);
+        let packers = Packing::ALL.into_iter().map(packer).collect::<Result<_, _>>()?;
         Ok(Publisher { live, hub: Arc::clone(hub), packers })
     }
 
@@ -82,16 +83,33 @@ impl Publisher {
     /// # Errors
     /// Why the frame was left out; the stream goes on.
     pub fn push(&mut self, frame: &Frame, now: Instant) -> Result<(), Error> {
-        for (packing, packer) in &mut self.packers {
-            match packer.pack(frame) {
-                Ok(slot) => self.live.ring(*packing).push(slot, now),
+        self.push_all(std::slice::from_ref(frame), now)
+    }
+
+    /// Brings the next frames, which viewers then get together.
+    ///
+    /// # Errors
+    /// Why the first of those that were left out was left out; the stream goes on.
+    pub fn push_all(&mut self, frames: &[Frame], now: Instant) -> Result<(), Error> {
+        let mut slots = Packing::ALL.map(|_| Vec::with_capacity(frames.len()));
+        let mut outcome = Ok(());
+        for frame in frames {
+            // In all packings or in none: the rings go on together.
+            let packers = self.packers.iter_mut();
+            match packers.map(|packer| packer.pack(frame)).collect::<Result<Vec<_>, _>>() {
+                Ok(packed) => {
+                    slots.iter_mut().zip(packed).for_each(|(slots, slot)| slots.push(slot));
+                }
                 Err(error) => {
                     self.live.frames_refused.fetch_add(1, Ordering::Relaxed);
-                    return Err(error);
+                    outcome = outcome.and(Err(error));
                 }
             }
         }
-        Ok(())
+        for (packing, slots) in Packing::ALL.into_iter().zip(slots) {
+            self.live.ring(packing).push(slots, now);
+        }
+        outcome
     }
 }
 

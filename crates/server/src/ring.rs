@@ -119,14 +119,16 @@ impl<W> Ring<W> {
         Ring { bounds, inner: Mutex::new(inner) }
     }
 
-    /// Adds the next frame and wakes every subscriber.
-    pub(crate) fn push(&self, slot: Slot<W>, now: Instant) {
+    /// Adds the next frames and wakes every subscriber, once.
+    pub(crate) fn push(&self, slots: impl IntoIterator<Item = Slot<W>>, now: Instant) {
         let mut inner = self.lock();
-        let window = &mut inner.window;
-        window.clock.get_or_insert(StreamClock { at: now, pts: slot.pts });
-        let bytes = slot.bytes;
-        window.push(Arc::new(slot));
-        inner.bytes += bytes;
+        for slot in slots {
+            let window = &mut inner.window;
+            window.clock.get_or_insert(StreamClock { at: now, pts: slot.pts });
+            let bytes = slot.bytes;
+            window.push(Arc::new(slot));
+            inner.bytes += bytes;
+        }
         inner.trim(&self.bounds);
         inner.ring_all();
     }
@@ -230,7 +232,7 @@ mod tests {
     fn old_frames_go_but_the_newest_start_stays() {
         let ring = ring(1000, 3);
         for second in 0..20 {
-            ring.push(slot(second, 1, second % 10 == 0), Instant::ZERO);
+            ring.push([slot(second, 1, second % 10 == 0)], Instant::ZERO);
         }
         let window = window(&ring);
         assert_eq!((window.base(), window.head(), window.newest_start()), (10, 20, Some(10)));
@@ -240,7 +242,7 @@ mod tests {
     fn bytes_are_bounded_even_behind_the_newest_start() {
         let ring = ring(10, 100);
         for second in 0..20 {
-            ring.push(slot(second, 1, second == 0), Instant::ZERO);
+            ring.push([slot(second, 1, second == 0)], Instant::ZERO);
         }
         let window = window(&ring);
         assert_eq!((window.base(), window.newest_start()), (10, None));
@@ -251,7 +253,7 @@ mod tests {
         let ring = ring(5, 100);
         let mut copy = window(&ring);
         for second in 0..9 {
-            ring.push(slot(second, 1, true), Instant::ZERO);
+            ring.push([slot(second, 1, true)], Instant::ZERO);
             if second == 3 {
                 ring.sync(&mut copy);
                 assert_eq!((copy.base(), copy.head()), (0, 4));
@@ -268,7 +270,7 @@ mod tests {
         let ring = ring(5, 100);
         let (bell, mut keys) = (Doorbell::new(), Vec::new());
         ring.subscribe(&bell, 7);
-        ring.push(slot(0, 1, true), Instant::ZERO);
+        ring.push([slot(0, 1, true)], Instant::ZERO);
         bell.take(&mut keys);
         assert_eq!(keys, [7]);
         ring.unsubscribe(&bell, 7);

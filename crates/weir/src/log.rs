@@ -24,7 +24,15 @@ pub(crate) fn start(verbose: u8) {
 
 /// Says why the program ends.
 pub(crate) fn fail(error: &anyhow::Error) {
-    eprintln!("weir: {error:#}");
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Many errors name their cause themselves.
+        if !said.contains(&cause) {
+            said += if said.is_empty() { "" } else { ": " };
+            said += &cause;
+        }
+    }
+    eprintln!("weir: {said}");
 }
 
 /// Says something that is neither data nor an error.

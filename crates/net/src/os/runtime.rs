@@ -79,6 +79,9 @@ where
     out
 }
 
+/// Rounds of tasks after which sockets are looked at without sleeping.
+const ROUNDS_MAX: u32 = 16;
+
 /// What the threads of one program share.
 struct Shared {
     remotes: OnceLock<Vec<Remote>>,
@@ -205,13 +208,18 @@ impl Thread {
     }
 
     fn run_while(&self, more: impl Fn() -> bool) -> io::Result<()> {
+        let mut rounds = 0;
         while more() {
             self.executor.timers.fire(monotonic_now());
-            let ran = self.executor.run_ready();
-            if ran {
-                // Sockets get their turn between two rounds of tasks, without sleeping.
-                self.reactor.wait(Some(Instant::ZERO))?;
+            if self.executor.run_ready() {
+                rounds += 1;
+                if rounds >= ROUNDS_MAX {
+                    // However busy the tasks are, sockets get their turn.
+                    rounds = 0;
+                    self.reactor.wait(Some(Instant::ZERO))?;
+                }
             } else if self.executor.ready().prepare_sleep() {
+                rounds = 0;
                 let waited = self.reactor.wait(self.executor.timers.next_due());
                 self.executor.ready().awake();
                 self.drain_wake();

@@ -41,7 +41,7 @@ impl State {
         batch: &mut Batch<'_, 'a>,
         plans: &mut Vec<Plan>,
     ) {
-        let mut walks: Vec<(Visit, Walk<'a>)> = Vec::new();
+        let mut walks: Vec<(Visit, Walk<'a>)> = Vec::with_capacity(visits.len());
         for visit in visits {
             let Some(viewer) = self.viewers.get(visit.viewer) else {
                 continue;

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use weir_media::{Frame, MediaTime};
+use weir_media::{Frame, Kind, MediaTime};
 use weir_net::Host;
+use weir_time::Instant;
 
 use crate::hub::Hub;
 use crate::live::Publisher;
@@ -42,9 +44,9 @@ impl LiveFile {
     /// # Errors
     /// When the movie cannot be read any more.
     pub async fn run(mut self, host: &Host) -> Result<std::convert::Infallible, Error> {
-        let mut begun = None;
         let mut rounds_before = MediaTime::ZERO;
         let mut round = Round::new(&self.movie);
+        let mut timing = Timing::default();
         let mut next = self.read(host, 0).await?;
         loop {
             for chunk in 0..self.movie.chunks() {
@@ -54,23 +56,72 @@ impl LiveFile {
                 for mut frame in frames {
                     round.add(&frame);
                     frame.pts = frame.pts + rounds_before;
-                    let dts = frame.dts.map_or(frame.pts, |dts| dts + rounds_before);
-                    frame.dts = Some(dts);
-                    let (start, first) = *begun.get_or_insert((host.now(), dts));
-                    host.sleep_until(start + (dts - first).to_duration()).await;
-                    frame.arrival = host.now();
-                    if let Err(error) = self.publisher.push(&frame, host.now()) {
-                        tracing::warn!("{}: a frame was left out: {error}", self.movie.name());
+                    frame.dts = frame.dts.map(|dts| dts + rounds_before).or(Some(frame.pts));
+                    let at = timing.due(host, &frame, self.is_picture(&frame));
+                    if at > timing.together_at {
+                        self.bring(host, &mut timing).await;
+                        timing.together_at = at;
                     }
+                    timing.together.push(frame);
                 }
+                self.bring(host, &mut timing).await;
             }
             rounds_before = rounds_before + round.length();
         }
     }
 
+    /// Brings the frames that go together, once they are due.
+    async fn bring(&mut self, host: &Host, timing: &mut Timing) {
+        if timing.together.is_empty() {
+            return;
+        }
+        host.sleep_until(timing.together_at).await;
+        let now = host.now();
+        for frame in &mut timing.together {
+            frame.arrival = now;
+        }
+        if let Err(error) = self.publisher.push_all(&timing.together, now) {
+            tracing::warn!("{}: a frame was left out: {error}", self.movie.name());
+        }
+        timing.together.clear();
+    }
+
+    fn is_picture(&self, frame: &Frame) -> bool {
+        let track = self.movie.tracks().get(usize::from(frame.track.0));
+        track.is_some_and(|track| track.codec.kind() == Kind::Video)
+    }
+
     async fn read(&self, host: &Host, chunk: usize) -> Result<Vec<Frame>, Error> {
         let movie = Arc::clone(&self.movie);
         host.blocking(move || movie.read_frames(chunk)).await
+    }
+}
+
+/// Sound that is due so soon after a picture goes with it: what is left would be due too long
+/// before the next one to wait for that.
+const SOUND_AHEAD: Duration = Duration::from_millis(14);
+
+/// When frames are due.
+#[derive(Default)]
+struct Timing {
+    /// When the first frame was brought, and when it is decoded.
+    begun: Option<(Instant, MediaTime)>,
+    picture_at: Instant,
+    /// Frames that are brought together, and when.
+    together: Vec<Frame>,
+    together_at: Instant,
+}
+
+impl Timing {
+    fn due(&mut self, host: &Host, frame: &Frame, is_picture: bool) -> Instant {
+        let dts = frame.dts.unwrap_or(frame.pts);
+        let (start, first) = *self.begun.get_or_insert((host.now(), dts));
+        let due = start + (dts - first).to_duration();
+        if is_picture {
+            self.picture_at = due;
+        }
+        let with_picture = due <= self.picture_at + SOUND_AHEAD;
+        if with_picture { self.picture_at.max(self.together_at) } else { due }
     }
 }
 
