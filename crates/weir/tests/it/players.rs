@@ -84,10 +84,26 @@ fn gstreamer_saves(url: &str, transport: &str, media: &str, all: bool, file: &Pa
 
 /// Holds that GStreamer came to the end and said nothing.
 fn assert_quiet(finished: &Finished, name: &str) {
-    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{name}");
+    let said = without_dispose_race(&finished.err);
+    assert_eq!((finished.code, said.as_str()), (Some(0), ""), "{name}");
     for word in ["WARNING", "ERROR"] {
         assert!(!finished.out.contains(word), "{name}: {finished:?}");
     }
+}
+
+/// What was said but for one complaint: when all is over, gst-launch now and then drops an element
+/// that rtspsrc has just linked before it has stopped it. It is about the program itself, and comes
+/// with any server.
+fn without_dispose_race(text: &str) -> String {
+    let mut kept = text.to_owned();
+    while let Some(middle) = kept.find("\nTrying to dispose element ")
+        && let Some(start) = kept[..middle].rfind("(gst-launch-1.0:")
+        && let Some(end) = kept[middle..].find("application or some element.\n")
+    {
+        let end = middle + end + "application or some element.\n".len();
+        kept.replace_range(start..end, "");
+    }
+    kept.trim().to_owned()
 }
 
 /// Bytes of the file's sound, without any container.
@@ -253,4 +269,16 @@ fn gstreamer_decodes_picture_and_sound_without_a_warning() {
         assert_quiet(&viewer.finish(LIMIT), &name);
     }
     server.end();
+}
+
+#[test]
+fn only_the_complaint_about_disposing_is_passed_over() {
+    let complaint = "\n(gst-launch-1.0:12825): GStreamer-CRITICAL **: 10:18:09.172: \nTrying to \
+        dispose element capsfilter3, but it is in PLAYING instead of the NULL state.\nYou need to \
+        explicitly set elements to the NULL state before\ndropping the final reference, to allow \
+        them to clean up.\nThis problem may also be caused by a refcounting bug in the\napplication \
+        or some element.\n\n";
+    assert_eq!(without_dispose_race(complaint), "");
+    let other = format!("WARNING: lost{complaint}");
+    assert_eq!(without_dispose_race(&other), "WARNING: lost");
 }
