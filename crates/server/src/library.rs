@@ -115,7 +115,8 @@ fn walk(
             continue;
         }
         if path.is_dir() {
-            if depth < DEPTH_MAX {
+            // A link may lead out of the folder, or round in a circle.
+            if depth < DEPTH_MAX && !path.is_symlink() {
                 walk(&path, &format!("{prefix}{name}/"), depth + 1, found, warnings);
             }
         } else if is_movie(&path) && found.len() < FILES_MAX {

@@ -1,7 +1,9 @@
 //! The log: standard error, for people.
 #![allow(clippy::print_stderr, reason = "standard error is where the log goes")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+
+use anyhow::Context;
 
 use tracing_subscriber::EnvFilter;
 
@@ -38,4 +40,11 @@ pub(crate) fn fail(error: &anyhow::Error) {
 /// Says something that is neither data nor an error.
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
+}
+
+/// Writes data to standard output.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.context("cannot write to standard output")
 }

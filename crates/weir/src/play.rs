@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use weir_dial::rtsp::Transport;
@@ -78,6 +78,7 @@ pub(crate) enum TransportArg {
 /// When the system or a file does not do what is needed; a stream that cannot be played is told
 /// on standard error and by the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.check()?;
     let settings = os::Settings { shards: Some(1) };
     let asked = args.clone();
     os::run(&settings, |host| async move { run_on(&host, &asked).await })
@@ -109,6 +110,21 @@ async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
+    /// Finds mistakes before any file is touched.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.seconds.is_some_and(|seconds| seconds.is_zero()) {
+            bail!("--seconds 0 plays nothing: expected more than 0");
+        }
+        let Some(output) = &self.output else { return Ok(()) };
+        if self.record.as_ref() == Some(output) {
+            bail!("--record and -o name the same file {}", output.display());
+        }
+        if std::fs::metadata(output).is_ok_and(|file| file.is_file() && file.len() > 0) {
+            bail!("{} is there already: remove it, or name another file", output.display());
+        }
+        Ok(())
+    }
+
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(&self.url);
         settings.dial.transport = match self.transport {

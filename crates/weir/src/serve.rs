@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     /// Show this movie as a live stream that never ends; may be given several times.
     #[arg(long, value_name = "FILE")]
     live: Vec<PathBuf>,
-    /// The address to listen on [default: all].
+    /// The address to listen on; `::` is all of IPv4 and IPv6 [default: all of IPv4].
     #[arg(long, value_name = "ADDR")]
     bind: Option<IpAddr>,
     /// The TCP port for RTSP; 0 takes any free one [default: 8554].
@@ -77,11 +78,13 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// Records that may wait to be written.
 const RECORDS_MAX: usize = 65_536;
 const CACHE_MIB_DEFAULT: usize = 256;
+/// Players give a sign of life at half of it.
+const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.print_config {
-        print!("{}", config::sample());
+        log::print(&config::sample())?;
         return Ok(ExitCode::SUCCESS);
     }
     log::start(args.verbose);
@@ -142,30 +145,47 @@ impl Plan {
         for path in self.movies.iter().chain(&self.live) {
             std::fs::metadata(path).with_context(|| format!("cannot serve {}", path.display()))?;
         }
-        if self.settings.session_timeout.is_zero() || self.shards == Some(0) {
-            bail!("a session timeout and a number of shards of 0 serve nobody");
+        if self.shards == Some(0) {
+            bail!("0 shards serve nobody: expected 1 or more");
+        }
+        if self.settings.session_timeout < SESSION_TIMEOUT_LEAST {
+            let least = SESSION_TIMEOUT_LEAST.as_secs();
+            bail!("rtsp.session_timeout_s: expected {least} or more, so that players can keep up");
+        }
+        if !self.settings.rtp_port.is_multiple_of(2) {
+            bail!("RTP port {}: expected an even one; RTCP has the next", self.settings.rtp_port);
+        }
+        if let Some(record) = self.record.as_ref().and_then(|path| path.canonicalize().ok()) {
+            let mut served = self.movies.iter().chain(&self.live);
+            if served.any(|path| path.canonicalize().is_ok_and(|path| path == record)) {
+                bail!("cannot record to {}: it is served", record.display());
+            }
         }
         Ok(())
     }
 
     async fn serve(self, host: Host) -> anyhow::Result<()> {
-        let Some(path) = self.record.clone() else {
-            return self.serve_and_tell(&host, Sink::none()).await;
-        };
         let level = self.record_level.into();
-        let (sink, drain) = weir_record::queue(level, RECORDS_MAX);
+        let (sink, drain) = match &self.record {
+            Some(_) => weir_record::queue(level, RECORDS_MAX),
+            None => (Sink::none(), weir_record::queue(level, 1).1),
+        };
+        let (hub, server) = self.open(&host, sink).await?;
+        let Some(path) = &self.record else {
+            return self.run(&host, &hub, &server).await;
+        };
+        // Only now, when nothing else can go wrong: an older file of that name is lost by it.
         let mut recorder = Recorder::new(drain);
         let header = header(&host, Role::Server, self.asked());
-        let describe = || format!("cannot record to {}", path.display());
-        let made = recorder.write_to(&host, &path, &header, level).await;
-        made.with_context(describe)?;
-        let (served, written) = recorder.during(&host, self.serve_and_tell(&host, sink)).await;
-        served?;
+        let made = recorder.write_to(&host, path, &header, level).await;
+        made.with_context(|| format!("cannot record to {}", path.display()))?;
+        let (ran, written) = recorder.during(&host, self.run(&host, &hub, &server)).await;
+        ran?;
         written.with_context(|| format!("the records in {} are not whole", path.display()))
     }
 
-    /// Serves until the program is asked to end.
-    async fn serve_and_tell(self, host: &Host, sink: Sink) -> anyhow::Result<()> {
+    /// Reads what is to be served, and opens the ports.
+    async fn open(&self, host: &Host, sink: Sink) -> anyhow::Result<(Arc<Hub>, Server)> {
         let hub = Hub::new(Library::new(self.movies.clone()), self.cache_bytes);
         for path in &self.live {
             let name = stream_name(path);
@@ -182,6 +202,11 @@ impl Plan {
             hub.find(host, &file_name(path)).await?;
         }
         let server = Server::start(host, &hub, self.settings.clone(), sink)?;
+        Ok((hub, server))
+    }
+
+    /// Serves until the program is asked to end.
+    async fn run(&self, host: &Host, hub: &Hub, server: &Server) -> anyhow::Result<()> {
         let listing = hub.library().list(host).await;
         for warning in &listing.warnings {
             tracing::warn!("{warning}");
@@ -196,7 +221,7 @@ impl Plan {
                 false => Some(name.clone()),
             })
             .collect();
-        self.print_banner(&hub, &server, &movies);
+        log::print(&self.banner(hub, server, &movies))?;
         host.shutdown_requested().await;
         if !self.json {
             log::say("weir: ending; viewers get a good-bye");
@@ -224,41 +249,41 @@ impl Plan {
         .collect()
     }
 
-    fn print_banner(&self, hub: &Hub, server: &Server, movies: &[String]) {
+    fn banner(&self, hub: &Hub, server: &Server, movies: &[String]) -> String {
         let live = hub.live_names();
         let host = host_to_paste(server.rtsp_address());
         let url = |name: &String| format!("rtsp://{host}/{}", encode_path(name));
         if self.json {
-            let streams: Vec<Value> = live
-                .iter()
-                .map(|name| json!({ "name": name, "live": true, "url": url(name) }))
-                .chain(
-                    movies
-                        .iter()
-                        .map(|name| json!({ "name": name, "live": false, "url": url(name) })),
-                )
-                .collect();
+            let stream =
+                |name: &String, live: bool| json!({ "name": name, "live": live, "url": url(name) });
+            let lives = live.iter().map(|name| stream(name, true));
+            let streams: Vec<Value> =
+                lives.chain(movies.iter().map(|name| stream(name, false))).collect();
             let (rtp, rtcp) = server.rtp_ports();
             let address = server.rtsp_address().to_string();
             let banner =
                 json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
-            println!("{banner}");
-            return;
+            return format!("{banner}\n");
         }
-        println!("weir {} serves RTSP on {}", env!("CARGO_PKG_VERSION"), server.rtsp_address());
+        let mut text = format!(
+            "weir {} serves RTSP on {}\n",
+            env!("CARGO_PKG_VERSION"),
+            server.rtsp_address()
+        );
         for name in &live {
-            println!("  live   {}", url(name));
+            text += &format!("  live   {}\n", url(name));
         }
         for name in movies {
-            println!("  movie  {}", url(name));
+            text += &format!("  movie  {}\n", url(name));
         }
         if live.is_empty() && movies.is_empty() {
-            println!("  no movie yet: the folders are looked through again and again");
+            text += "  no movie yet: the folders are looked through again and again\n";
         }
-        println!("{}; Ctrl-C ends.", capitalised(hub.access().in_words()));
+        text += &format!("{}; Ctrl-C ends.\n", capitalised(hub.access().in_words()));
         if let Some(first) = live.first().or(movies.first()) {
-            println!("Try: ffplay {}", url(first));
+            text += &format!("Try: ffplay {}\n", url(first));
         }
+        text
     }
 }
 

@@ -43,7 +43,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 const UDP_BURST_GAP: Duration = Duration::from_millis(2);
 /// After the system's own queue was full.
 const UDP_RETRY: Duration = Duration::from_millis(1);
-/// Between the last packet by UDP and the good-bye.
+/// Between the last packet and the good-bye.
 const GOODBYE_WAIT: Duration = Duration::from_millis(200);
 /// What reads of control connections share.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -216,14 +216,9 @@ impl Shard {
         let mut state = self.state.borrow_mut();
         state.apply(&plans, results, now);
         for visit in &wishes.visits {
-            if state.settle(visit.viewer, now) {
-                wishes.reports.push((visit.viewer, true));
-            }
+            state.settle(visit.viewer, now);
         }
         drop(state);
-        for (viewer, last) in wishes.reports {
-            self.send_report(viewer, last);
-        }
         for viewer in wishes.fetches {
             self.fetch(viewer);
         }

@@ -311,14 +311,11 @@ impl State {
         }
     }
 
-    /// After a round: sets the viewer's timer. Says whether it has got everything.
-    pub(crate) fn settle(&mut self, id: usize, now: Instant) -> bool {
-        let Some(viewer) = self.viewers.get(id) else {
-            return false;
-        };
+    /// After a round: sets the viewer's timer, and finds out whether it has got everything.
+    pub(crate) fn settle(&mut self, id: usize, now: Instant) {
+        let Some(viewer) = self.viewers.get(id) else { return };
         if viewer.phase != Phase::Playing {
-            self.set_timer(id, viewer.goodbye_due);
-            return false;
+            return self.set_timer(id, viewer.goodbye_due);
         }
         let at_end = viewer.cursor.slot >= self.end(viewer);
         let is_over = at_end
@@ -335,18 +332,16 @@ impl State {
             return self.finish(id, now);
         }
         self.set_timer(id, due.map(|due| due.max(now)));
-        false
     }
 
-    /// A viewer has got everything. Says whether the good-bye goes at once: by UDP it has a port
-    /// of its own, and players that read it first would leave packets unread.
-    fn finish(&mut self, id: usize, now: Instant) -> bool {
-        let Some(viewer) = self.viewers.get_mut(id) else { return false };
+    /// A viewer has got everything. The good-bye comes a little later: players take RTCP in by
+    /// another port or thread than RTP, and those that see it first leave packets unread.
+    fn finish(&mut self, id: usize, now: Instant) {
+        let Some(viewer) = self.viewers.get_mut(id) else { return };
         viewer.phase = Phase::Finished;
-        viewer.goodbye_due = (viewer.way == Way::Udp).then(|| now + super::GOODBYE_WAIT);
+        viewer.goodbye_due = Some(now + super::GOODBYE_WAIT);
         let due = viewer.goodbye_due;
         self.set_timer(id, due);
-        due.is_none()
     }
 
     /// When a paced viewer is to be visited for its next frame. Sound waits for a picture that

@@ -49,7 +49,7 @@ pub(crate) struct Viewer {
     pub(crate) report_due: Option<Instant>,
     /// The earliest time of the next burst (UDP).
     pub(crate) burst_due: Option<Instant>,
-    /// When it is told that it has got everything (UDP).
+    /// When it is told that it has got everything.
     pub(crate) goodbye_due: Option<Instant>,
     /// The time under which it stands in the shard's timers.
     pub(crate) due: Option<Instant>,
