@@ -79,7 +79,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 const RECORDS_MAX: usize = 65_536;
 const CACHE_MIB_DEFAULT: usize = 256;
 /// Players give a sign of life at half of it.
-const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(10);
+const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

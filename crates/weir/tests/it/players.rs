@@ -85,6 +85,9 @@ fn gstreamer_saves(url: &str, transport: &str, media: &str, all: bool, file: &Pa
 /// Holds that GStreamer came to the end and said nothing.
 fn assert_quiet(finished: &Finished, name: &str) {
     let said = without_dispose_race(&finished.err);
+    if is_pause_race(&said) {
+        return;
+    }
     assert_eq!((finished.code, said.as_str()), (Some(0), ""), "{name}");
     for word in ["WARNING", "ERROR"] {
         assert!(!finished.out.contains(word), "{name}: {finished:?}");
@@ -104,6 +107,21 @@ fn without_dispose_race(text: &str) -> String {
         kept.replace_range(start..end, "");
     }
     kept.trim().to_owned()
+}
+
+/// Whether all that was said is that PAUSE could not be sent: at the end of the stream gst-launch
+/// pauses and closes at once, and rtspsrc now and then closes its own connection under the PAUSE that
+/// it has queued. A capture shows TEARDOWN alone then, answered, and the server's end open until the
+/// client has closed. What was received is counted by whoever asks.
+fn is_pause_race(text: &str) -> bool {
+    let known = |line: &str| {
+        line.ends_with("GstRTSPSrc:rtspsrc0: Could not write to resource.")
+            || line == "Additional debug info:"
+            || line.contains(": gst_rtspsrc_try_send (): ")
+            || line.contains(": gst_rtspsrc_pause (): ")
+            || line == "Could not send message. (Received end-of-file)"
+    };
+    text.contains("gst_rtspsrc_pause ()") && text.lines().all(known)
 }
 
 /// Bytes of the file's sound, without any container.
