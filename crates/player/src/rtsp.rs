@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_dial::rtsp::{Client, Error, Event, Happened};
 use weir_net::{Either, Host, select};
 use weir_record::Sink;
-use weir_record::event::{Dropped, EndReason, Failure};
+use weir_record::event::{Dropped, EndReason, Failure, Warning};
 use weir_time::Instant;
 
 use crate::measure::{Measure, Progress};
@@ -104,6 +104,7 @@ pub async fn play(
         measure: Measure::new(records.clone(), movie.is_some()),
         movie,
         records: records.clone(),
+        from: settings.dial.from,
         limit: settings.limit,
         script: settings.script.into_iter().collect(),
         stage: Stage::Playing,
@@ -180,6 +181,8 @@ struct Player {
     measure: Measure,
     movie: Option<MovieFile>,
     records: Sink,
+    /// Where the movie was asked to begin.
+    from: Option<Duration>,
     limit: Option<Duration>,
     script: std::collections::VecDeque<(Duration, Action)>,
     stage: Stage,
@@ -235,7 +238,12 @@ impl Player {
         let now = self.host.now();
         self.measure.handle(now, happened);
         match &happened.event {
-            Event::Playing { .. } if self.playing_at.is_none() => {
+            Event::Playing { from, .. } if self.playing_at.is_none() => {
+                if let (Some(asked), None) = (self.from, from) {
+                    let asked = asked.as_secs_f64();
+                    let text = format!("the server plays live: it does not start at {asked} s");
+                    self.records.emit(now, Warning { text: text.into() });
+                }
                 self.playing_at = Some(now);
                 self.watch_at = Some(now + WATCH_INTERVAL);
             }
@@ -345,7 +353,7 @@ impl Player {
         } else if self.limit.is_some_and(|limit| playing_at + limit <= now) {
             let end = match self.measure.last_packet() {
                 Some(_) => End::new(EndReason::Done),
-                None => End::failed(self.nothing_came()),
+                None => End::failed(self.nothing_came(playing_at, now)),
             };
             self.leave(end);
         } else if !self.measure.is_paused() && self.silent_until(playing_at) <= now {
@@ -353,7 +361,7 @@ impl Player {
                 true => End::new(EndReason::EndOfStream),
                 // The good-bye of another track was lost.
                 false if self.measure.any_said_bye() => self.end_by_bye(now),
-                false => End::failed(self.nothing_came()),
+                false => End::failed(self.nothing_came(playing_at, now)),
             };
             self.stage = Stage::Draining { until: now + GOOD_BYE_WAIT, end };
         }
@@ -377,15 +385,17 @@ impl Player {
         }
     }
 
-    fn nothing_came(&self) -> String {
-        let for_ever = self.measure.last_packet().is_none();
+    fn nothing_came(&self, playing_at: Instant, now: Instant) -> String {
+        let last = self.measure.last_packet();
+        let for_ever = last.is_none();
         let what =
             if for_ever { "no packet of media came" } else { "no more packets of media came" };
         let hint = match (for_ever, self.client.lower()) {
             (true, weir_dial::rtsp::Lower::Udp) => "; UDP may not get through: try --transport tcp",
             _ => "",
         };
-        format!("{what} for {} s{hint}", SILENCE_MAX.as_secs())
+        let silent = now.since(last.unwrap_or(playing_at)).as_secs_f64();
+        format!("{what} for {silent:.0} s{hint}")
     }
 
     /// Until when nothing need come.

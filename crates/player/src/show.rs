@@ -5,7 +5,7 @@ use std::fmt::Write;
 use weir_dial::rtsp::Error;
 use weir_proto::rtsp::Status;
 use weir_record::event::{EndReason, MediaKind};
-use weir_record::stats::{Basis, PlaySummary, TrackSummary};
+use weir_record::stats::{Basis, PlaySummary, ServeSummary, TrackSummary, ViewerSummary};
 
 use crate::Progress;
 
@@ -32,14 +32,22 @@ pub fn progress(progress: &Progress, rate_bps: Option<u64>) -> String {
 /// A summary, in a few lines.
 pub fn summary(summary: &PlaySummary) -> String {
     let mut text = String::new();
-    let url = summary.url.as_deref().unwrap_or("nothing");
-    let transport = summary.transport.as_deref().unwrap_or("?").to_uppercase();
-    let _ = write!(text, "{url} over {transport}: {}", ended(summary.ended));
+    if let Some(url) = &summary.url {
+        let _ = write!(text, "{url}");
+        if let Some(transport) = &summary.transport {
+            let _ = write!(text, " over {}", transport.to_uppercase());
+        }
+        let _ = write!(text, ": ");
+    }
+    let _ = write!(text, "{}", ended(summary.ended));
     if let Some(lasted) = summary.lasted_ns {
         let _ = write!(text, " after {:.3} s", lasted as f64 / 1e9);
     }
     if let Some(why) = &summary.ended_text {
         let _ = write!(text, " ({why})");
+    }
+    if let Some(began) = summary.began_at_ns.filter(|began| *began > 0) {
+        let _ = write!(text, ", began at {:.3} s of the movie", began as f64 / 1e9);
     }
     let _ = writeln!(
         text,
@@ -49,6 +57,29 @@ pub fn summary(summary: &PlaySummary) -> String {
         known(summary.first_decodable_frame_ns.map(millis)),
     );
     for (count, what) in [
+        // The one that it ended by stands above.
+        (summary.errors - u64::from(summary.errors == 1 && summary.ended_text.is_some()), "errors"),
+        (summary.records_dropped, "records dropped"),
+        (summary.warnings, "warnings"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "  {what}: {count}");
+        }
+    }
+    for warning in &summary.warning_texts {
+        let _ = writeln!(text, "    {warning}");
+    }
+    summary.tracks.iter().for_each(|track| push_track(&mut text, track));
+    text
+}
+
+/// A server's run, a line for each viewer.
+pub fn served(summary: &ServeSummary) -> String {
+    let lasted = known(summary.lasted_ns.map(|lasted| format!("{:.3} s", lasted as f64 / 1e9)));
+    let count = summary.viewers.len() as u64 + summary.viewers_left_out;
+    let mut text = format!("{count} viewers in {lasted}\n");
+    for (count, what) in [
+        (summary.refused, "requests refused"),
         (summary.warnings, "warnings"),
         (summary.errors, "errors"),
         (summary.records_dropped, "records dropped"),
@@ -57,8 +88,35 @@ pub fn summary(summary: &PlaySummary) -> String {
             let _ = writeln!(text, "  {what}: {count}");
         }
     }
-    summary.tracks.iter().for_each(|track| push_track(&mut text, track));
+    summary.viewers.iter().for_each(|viewer| push_viewer(&mut text, viewer));
+    if summary.viewers_left_out > 0 {
+        let _ = writeln!(text, "  and {} more", summary.viewers_left_out);
+    }
     text
+}
+
+fn push_viewer(text: &mut String, viewer: &ViewerSummary) {
+    let ViewerSummary { viewer: number, stream, peer, transport, .. } = viewer;
+    let _ = write!(text, "  {number} {peer} {stream} over {transport}: ");
+    match (&viewer.reason, viewer.lasted_ns) {
+        (Some(reason), Some(lasted)) => {
+            let _ = write!(text, "{reason} after {:.3} s", lasted as f64 / 1e9);
+        }
+        _ => text.push_str("still there at the last record"),
+    }
+    if let (Some(packets), Some(octets)) = (viewer.packets, viewer.octets) {
+        let _ = write!(text, ", {packets} packets, {octets} bytes");
+    }
+    if let Some(lost) = viewer.reported_lost {
+        let _ = write!(text, ", reported {lost} lost");
+    }
+    if let Some(round_trip) = viewer.round_trip_ns {
+        let _ = write!(text, ", round trip {}", millis(round_trip));
+    }
+    if viewer.skips > 0 {
+        let _ = write!(text, ", skipped {} times", viewer.skips);
+    }
+    text.push('\n');
 }
 
 /// What to check when a stream cannot be had, if anything helps.

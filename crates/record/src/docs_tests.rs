@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::event::{LinkCounts, TrackInfo, TrackStart};
 use crate::fields::fields;
 use crate::made::{Options, made, made_event};
-use crate::stats::{PlaySummary, TrackSummary};
+use crate::stats::{PlaySummary, ServeSummary, TrackSummary, ViewerSummary};
 use crate::{Clock, Event, Header, Histogram, Line, Reader, Software};
 
 const PAGE: &str = include_str!("../../../docs/records.md");
@@ -139,7 +139,7 @@ fn every_part_is_described_with_all_its_fields() {
 #[test]
 fn the_types_that_fields_name_are_described() {
     let sections = sections();
-    let events = sections.values().filter(|section| section.chapter != "The play summary");
+    let events = sections.values().filter(|section| section.chapter != "The summaries");
     for (field, kind, _) in events.flat_map(|section| &section.rows) {
         let kind = kind.trim_end_matches('?');
         let kind = kind.strip_prefix("list of ").unwrap_or(kind);
@@ -150,14 +150,18 @@ fn the_types_that_fields_name_are_described() {
 }
 
 #[test]
-fn every_figure_of_the_play_summary_is_described_with_records_that_exist() {
+fn every_figure_of_the_summaries_is_described_with_records_that_exist() {
     let keys = |value: Value| value.as_object().expect("a struct").keys().cloned().collect();
     let sections = sections();
     let figures = serde_json::to_value(PlaySummary::default()).expect("it can be written");
     assert_eq!(names(&sections["play_summary"]), keys(figures));
     let figures = serde_json::to_value(TrackSummary::default()).expect("it can be written");
     assert_eq!(names(&sections["track_summary"]), keys(figures));
-    for section in ["play_summary", "track_summary"] {
+    let figures = serde_json::to_value(ServeSummary::default()).expect("it can be written");
+    assert_eq!(names(&sections["serve_summary"]), keys(figures));
+    let figures = serde_json::to_value(ViewerSummary::default()).expect("it can be written");
+    assert_eq!(names(&sections["viewer_summary"]), keys(figures));
+    for section in ["play_summary", "track_summary", "serve_summary", "viewer_summary"] {
         for (figure, records, _) in &sections[section].rows {
             for event in words(records) {
                 assert!(Event::fields(&event).is_some(), "{figure} is made of {event}");

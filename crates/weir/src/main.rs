@@ -8,6 +8,7 @@ mod config;
 mod log;
 mod play;
 mod records;
+mod report;
 mod serve;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::Args),
     /// Play a stream without showing it, and measure what came.
     Play(play::Args),
+    /// Say what a file of records says.
+    Report(report::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Play(args) => play::run(args),
+        Command::Report(args) => report::run(args),
     };
     match outcome {
         Ok(code) => code,

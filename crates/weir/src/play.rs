@@ -16,7 +16,7 @@ use weir_player::{Progress, Recorder, header, show};
 use weir_record::stats::PlaySummary;
 use weir_record::{Level, Role, queue};
 
-use crate::records::RecordLevel;
+use crate::records::{RecordLevel, holds_data};
 
 /// Play a stream and measure what comes.
 ///
@@ -115,14 +115,16 @@ impl Args {
         if self.seconds.is_some_and(|seconds| seconds.is_zero()) {
             bail!("--seconds 0 plays nothing: expected more than 0");
         }
-        let Some(output) = &self.output else { return Ok(()) };
-        if self.record.as_ref() == Some(output) {
-            bail!("--record and -o name the same file {}", output.display());
+        if self.output.is_some() && self.record == self.output {
+            bail!("--record and -o name the same file: expected two");
         }
-        if std::fs::metadata(output).is_ok_and(|file| file.is_file() && file.len() > 0) {
-            bail!("{} is there already: remove it, or name another file", output.display());
+        // What was recorded once is not written over.
+        match [&self.output, &self.record].into_iter().flatten().find(|path| holds_data(path)) {
+            Some(path) => {
+                bail!("{} is there already: remove it, or name another file", path.display())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn settings(&self) -> Settings {

@@ -17,7 +17,7 @@ use weir_server::{Hub, Library, LiveFile, Server, Settings, Start};
 
 use crate::config::{self, Config};
 use crate::log;
-use crate::records::RecordLevel;
+use crate::records::{RecordLevel, move_aside};
 
 /// Serve movies and live streams to any RTSP player.
 #[derive(clap::Args)]
@@ -174,7 +174,12 @@ impl Plan {
         let Some(path) = &self.record else {
             return self.run(&host, &hub, &server).await;
         };
-        // Only now, when nothing else can go wrong: an older file of that name is lost by it.
+        // Only now, when nothing else can go wrong.
+        let older = move_aside(path);
+        let older = older.with_context(|| format!("cannot record to {}", path.display()))?;
+        if let Some(older) = older {
+            tracing::info!("the records of an earlier run are now in {}", older.display());
+        }
         let mut recorder = Recorder::new(drain);
         let header = header(&host, Role::Server, self.asked());
         let made = recorder.write_to(&host, path, &header, level).await;

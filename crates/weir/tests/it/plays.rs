@@ -52,8 +52,57 @@ fn a_movie_played_over_udp_and_tcp_loses_nothing_and_all_its_frames_are_measured
         assert_records_are_whole(&records, transport);
         assert_eq!(frames(&output), expected, "{transport}: frames in the movie that was kept");
         assert_decodes(&output);
+        assert_eq!(report(&folder, &records), summary, "{transport}");
     }
     server.end();
+}
+
+/// What `weir report` says of a file of records.
+fn report(folder: &Folder, records: &Path) -> Value {
+    let mut command = weir();
+    command.arg("report").arg(records).arg("--json");
+    let finished = run(command, folder, "report", LIMIT);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.json()
+}
+
+#[test]
+fn records_that_are_there_are_not_written_over() {
+    let folder = Folder::new("play-keeps");
+    let records = folder.join("run.jsonl");
+    fs::write(&records, "of yesterday\n").unwrap();
+    let mut command = play("rtsp://127.0.0.1:9/movie", "tcp");
+    command.arg("--record").arg(&records);
+    let finished = run(command, &folder, "again", LIMIT);
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.err.contains("run.jsonl is there already"), "{finished:?}");
+    assert_eq!(fs::read_to_string(&records).unwrap(), "of yesterday\n");
+}
+
+#[test]
+fn a_servers_records_tell_who_watched_and_those_of_an_earlier_run_are_kept() {
+    let Some(movie) = movies::movie(&PLAIN) else {
+        return;
+    };
+    let folder = Folder::new("serve-report");
+    let records = folder.join("run.jsonl");
+    fs::write(&records, "of yesterday\n").unwrap();
+    let server = Server::start(&folder, &[Path::new("--record"), &records, &movie]);
+    let url = server.url(movie.file_stem().unwrap().to_str().unwrap());
+    let mut command = play(&url, "udp");
+    command.args(["--seconds", "1"]);
+    let played = run(command, &folder, "played", LIMIT).json();
+    server.end();
+    assert_eq!(fs::read_to_string(folder.join("run.jsonl.1")).unwrap(), "of yesterday\n");
+    let summary = report(&folder, &records);
+    let [viewer] = &summary["viewers"].as_array().unwrap()[..] else {
+        panic!("{summary:#}");
+    };
+    assert_eq!(viewer["reason"], "teardown");
+    assert_eq!(viewer["reported_lost"], 0);
+    let tracks = played["tracks"].as_array().unwrap().iter();
+    let packets: u64 = tracks.map(|track| track["packets"].as_u64().unwrap()).sum();
+    assert!(viewer["packets"].as_u64().unwrap() >= packets, "{viewer:#}, {packets} came");
 }
 
 /// Holds what a summary of a whole movie says beside the frames.
@@ -165,6 +214,7 @@ fn a_play_from_a_place_begins_at_the_key_frame_before_it() {
     let playing = lines.iter().find(|line| line["event"] == "playing").unwrap();
     let from_ns = playing["from_ns"].as_u64().unwrap();
     assert!((3_900_000_000..=4_500_000_000).contains(&from_ns), "{playing}");
+    assert_eq!(summary["began_at_ns"], from_ns);
     server.end();
 }
 

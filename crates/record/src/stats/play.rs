@@ -1,4 +1,4 @@
-//! Figures that are computed from records alone.
+//! What a viewer saw.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,13 @@ pub struct PlaySummary {
     /// From `connecting` to the first complete frame with which decoding can start: of the
     /// picture, or of any track where no track is known to be picture.
     pub first_decodable_frame_ns: Option<u64>,
+    /// Where the play began, in the movie's own time, as the server said: the key frame at or
+    /// before the place asked for. `None` for a live stream.
+    pub began_at_ns: Option<u64>,
     /// Warnings recorded.
     pub warnings: u64,
+    /// What the first few of them say, each once.
+    pub warning_texts: Vec<Text>,
     /// Errors recorded.
     pub errors: u64,
     /// Records that are missing, because they came faster than they could be written.
@@ -159,6 +164,9 @@ impl PlaySummaryBuilder {
                 so_far.url.get_or_insert_with(|| event.url.clone());
                 so_far.transport = Some(event.transport.clone());
             }
+            Event::Playing(event) => {
+                so_far.began_at_ns = so_far.began_at_ns.or(event.from_ns);
+            }
             Event::Connected(event) => keep_first(&mut so_far.connect_ns, event.after_ns),
             Event::FirstByte(event) => keep_first(&mut so_far.first_byte_ns, event.after_ns),
             Event::FirstDecodableFrame(event) => {
@@ -181,7 +189,13 @@ impl PlaySummaryBuilder {
                 so_far.ended = Some(event.reason);
                 so_far.ended_text = event.text.clone();
             }
-            Event::Warning(_) => so_far.warnings += 1,
+            Event::Warning(event) => {
+                so_far.warnings += 1;
+                let texts = &mut so_far.warning_texts;
+                if texts.len() < WARNING_TEXTS_MAX && !texts.contains(&event.text) {
+                    texts.push(event.text.clone());
+                }
+            }
             Event::Failure(_) => so_far.errors += 1,
             Event::RecordsDropped(event) => {
                 self.seconds_dropped |= event.seconds > 0;
@@ -212,6 +226,9 @@ impl PlaySummaryBuilder {
         summary
     }
 }
+
+/// How many different warnings a summary quotes.
+const WARNING_TEXTS_MAX: usize = 8;
 
 fn is_video(track: &TrackSummary) -> bool {
     track.kind == Some(MediaKind::Video)

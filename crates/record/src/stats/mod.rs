@@ -1,0 +1,7 @@
+//! Figures that are computed from records alone.
+
+mod play;
+mod serve;
+
+pub use play::{Basis, PlaySummary, PlaySummaryBuilder, TrackSummary};
+pub use serve::{ServeSummary, ServeSummaryBuilder, ViewerSummary};
