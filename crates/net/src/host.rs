@@ -212,6 +212,38 @@ impl Host {
         }
     }
 
+    /// Binds a UDP socket to `address` and another one to the port behind it, as RTP and RTCP
+    /// want them (RFC 3550 section 11). With port 0 the first port is any even one.
+    ///
+    /// # Errors
+    /// When a port is taken or not allowed, or no free pair is found.
+    pub fn udp_bind_pair(
+        &self,
+        address: SocketAddr,
+        options: &UdpOptions,
+    ) -> io::Result<(UdpSocket, UdpSocket)> {
+        let bind = |port| self.udp_bind(SocketAddr::new(address.ip(), port), options);
+        if address.port() != 0 {
+            let next = address.port().checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
+            return Ok((bind(address.port())?, bind(next)?));
+        }
+        let mut odd = Vec::new();
+        for _ in 0..PAIR_TRIES {
+            let first = bind(0)?;
+            let port = first.local_address().port();
+            if port % 2 == 0 && port < u16::MAX {
+                match bind(port + 1) {
+                    Ok(second) => return Ok((first, second)),
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Kept until a pair is found, so that the system gives another one.
+            odd.push(first);
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
     /// Uses a UDP socket that was bound on another thread of the same program.
     ///
     /// # Errors
@@ -228,6 +260,10 @@ impl Host {
         }
     }
 }
+
+/// How often a free pair of ports is looked for: a port that the system gives is as often odd as
+/// even, and the next one may be taken.
+const PAIR_TRIES: usize = 64;
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

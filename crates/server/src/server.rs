@@ -195,33 +195,12 @@ impl Context {
     }
 }
 
-/// How often a free pair of ports is looked for: a port that the system gives is as often odd as
-/// even, and the next one may be taken.
-const PAIR_TRIES: usize = 64;
-
 /// Ports for RTP and RTCP: an even one and the next (RFC 3550 section 11).
 fn bind_pair(host: &Host, settings: &Settings) -> io::Result<Udp> {
     let options = UdpOptions { send_buffer_bytes: Some(SEND_BUFFER_BYTES), ..Default::default() };
-    let bind = |port| host.udp_bind(SocketAddr::new(settings.bind, port), &options);
-    if settings.rtp_port != 0 {
-        let next = settings.rtp_port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        return Ok(Udp { rtp: bind(settings.rtp_port)?, rtcp: bind(next)? });
-    }
-    let mut odd = Vec::new();
-    for _ in 0..PAIR_TRIES {
-        let rtp = bind(0)?;
-        let port = rtp.local_address().port();
-        if port % 2 == 0 && port < u16::MAX {
-            match bind(port + 1) {
-                Ok(rtcp) => return Ok(Udp { rtp, rtcp }),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // Kept until a pair is found, so that the system gives another one.
-        odd.push(rtp);
-    }
-    Err(io::ErrorKind::AddrInUse.into())
+    let address = SocketAddr::new(settings.bind, settings.rtp_port);
+    let (rtp, rtcp) = host.udp_bind_pair(address, &options)?;
+    Ok(Udp { rtp, rtcp })
 }
 
 /// A burst to a thousand viewers fits.

@@ -14,10 +14,6 @@ pub(super) struct Ports {
     pub(super) rtcp: UdpSocket,
 }
 
-/// How often a free pair is looked for: a port that the system gives is as often odd as even, and
-/// the next one may be taken.
-const PAIR_TRIES: usize = 64;
-
 impl Ports {
     /// An even port and the next (RFC 3550 section 11) at the address `ip`.
     pub(super) fn bind(host: &Host, ip: IpAddr, receive_buffer_bytes: u32) -> io::Result<Self> {
@@ -25,22 +21,8 @@ impl Ports {
             receive_buffer_bytes: Some(receive_buffer_bytes),
             ..UdpOptions::default()
         };
-        let bind = |port| host.udp_bind(SocketAddr::new(ip, port), &options);
-        let mut odd = Vec::new();
-        for _ in 0..PAIR_TRIES {
-            let rtp = bind(0)?;
-            let port = rtp.local_address().port();
-            if port % 2 == 0 && port < u16::MAX {
-                match bind(port + 1) {
-                    Ok(rtcp) => return Ok(Ports { rtp, rtcp }),
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            // Kept until a pair is found, so that the system gives another one.
-            odd.push(rtp);
-        }
-        Err(io::ErrorKind::AddrInUse.into())
+        let (rtp, rtcp) = host.udp_bind_pair(SocketAddr::new(ip, 0), &options)?;
+        Ok(Ports { rtp, rtcp })
     }
 
     /// Opens the way through address translators and firewalls, as other players do: a packet to
