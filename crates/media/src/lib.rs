@@ -6,7 +6,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod aac;
+pub mod av1;
+pub mod g711;
 pub mod h264;
+pub mod h265;
+pub mod jpeg;
+pub mod opus;
+pub mod vp8;
+pub mod vp9;
 
 pub mod mp4;
 

@@ -56,9 +56,13 @@ pub(super) const DELTA_FLAGS: u32 = 0x101_0000;
 fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Error> {
     let kind = track.codec.kind();
     let (mut width, mut height) = (0, 0);
-    if let Codec::H264(config) = &track.codec {
-        let picture = config.picture()?;
-        (width, height) = (picture.width, picture.height);
+    match &track.codec {
+        Codec::H264(config) => {
+            let picture = config.picture()?;
+            (width, height) = (picture.width, picture.height);
+        }
+        Codec::Aac(_) => {}
+        other => return Err(Error::unsupported("MP4 sample entry", other.name())),
     }
     put_box(out, b"trak", |out| {
         put_full_box(out, b"tkhd", 0, 3, |out| {
@@ -107,6 +111,7 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
             match &track.codec {
                 Codec::H264(config) => put_avc1(out, config, width, height),
                 Codec::Aac(config) => put_mp4a(out, config),
+                _ => {}
             }
         });
         put_full_box(out, b"stts", 0, 0, |out| out.put_u32(0));

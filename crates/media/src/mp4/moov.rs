@@ -85,7 +85,7 @@ impl TrackDraft {
     pub(super) fn track(&self, id: TrackId) -> Track {
         let clock_rate_hz = match &self.codec {
             Codec::Aac(config) => config.sample_rate_hz,
-            Codec::H264(_) => self.line.rate_hz,
+            _ => self.line.rate_hz,
         };
         Track { id, codec: self.codec.clone(), clock_rate_hz }
     }

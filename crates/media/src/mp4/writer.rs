@@ -184,6 +184,7 @@ impl TrackWriter {
                 (picture.map_or(0, |picture| picture.reorder_depth), span)
             }
             Codec::Aac(config) => (0, Some(config.frame_duration())),
+            _ => (0, None),
         };
         TrackWriter {
             id: track.id,
