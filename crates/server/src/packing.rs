@@ -1,5 +1,6 @@
 //! How frames become slots of RTP.
 
+use bytes::BytesMut;
 use weir_media::{Frame, Kind, Track};
 use weir_proto::rtp::pack::{PACKET_BYTES_MAX, Packed, Packer};
 
@@ -35,6 +36,10 @@ impl Packing {
     }
 }
 
+/// Sizes of what is allocated for frames that live together: few sizes, so that the memory of
+/// those that have gone fits those that come.
+const ROOM_STEP_BYTES: usize = 64 * 1024;
+
 /// Makes slots of the frames of a stream.
 pub(crate) struct StreamPacker {
     tracks: Vec<TrackPacker>,
@@ -60,14 +65,34 @@ impl StreamPacker {
 
     /// Packs one frame.
     pub(crate) fn pack(&mut self, frame: &Frame) -> Result<Slot<Packed>, Error> {
+        self.pack_into(frame, &mut BytesMut::new())
+    }
+
+    /// Packs frames that live and die together into one allocation; gives its size too.
+    pub(crate) fn pack_all(
+        &mut self,
+        frames: &[Frame],
+    ) -> Result<(Vec<Slot<Packed>>, usize), Error> {
+        let bytes: usize = frames.iter().map(|frame| frame.payload.len()).sum();
+        let headers = 8 * (bytes / PACKET_BYTES_MAX + 2 * frames.len());
+        let room_bytes = (bytes + headers).next_multiple_of(ROOM_STEP_BYTES);
+        let mut room = BytesMut::with_capacity(room_bytes);
+        let mut slots = Vec::with_capacity(frames.len());
+        for frame in frames {
+            slots.push(self.pack_into(frame, &mut room)?);
+        }
+        Ok((slots, room_bytes))
+    }
+
+    fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Slot<Packed>, Error> {
         let track = self.tracks.get_mut(usize::from(frame.track.0));
-        track.ok_or(Error::UnknownTrack(frame.track))?.pack(frame)
+        track.ok_or(Error::UnknownTrack(frame.track))?.pack_into(frame, room)
     }
 }
 
 impl TrackPacker {
-    fn pack(&mut self, frame: &Frame) -> Result<Slot<Packed>, Error> {
-        let wire = self.packer.pack(frame)?;
+    fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Slot<Packed>, Error> {
+        let wire = self.packer.pack_into(frame, room)?;
         Ok(Slot {
             track: frame.track,
             dts: frame.dts.unwrap_or(frame.pts),

@@ -3,12 +3,14 @@
 mod cache;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use weir_media::mp4::{self, Sample};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
-use weir_proto::rtp::pack::Packed;
+use weir_proto::rtp::pack::{Packed, Piece};
 use weir_time::Instant;
 
 use crate::Error;
@@ -49,8 +51,11 @@ pub(crate) struct Chunk {
     bytes: usize,
 }
 
-/// Bounds of a chunk; a group of pictures beyond them is cut.
+/// Bounds of a chunk; a group of pictures beyond them is cut. A chunk is small, for each viewer
+/// holds two, and lasts long enough for the next to be read meanwhile.
 const CHUNK_FRAMES_MAX: usize = 1024;
+const CHUNK_BYTES: u64 = 256 << 10;
+const CHUNK_SPAN: Duration = Duration::from_millis(500);
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
 impl Movie {
@@ -136,12 +141,21 @@ impl Movie {
     }
 
     /// Reads and packs a chunk. Blocks.
-    pub(crate) fn load(&self, index: usize, packing: Packing) -> Result<Chunk, Error> {
+    pub(crate) fn load(
+        &self,
+        index: usize,
+        packing: Packing,
+        scratch: &Scratch,
+    ) -> Result<Chunk, Error> {
         let mut packer = StreamPacker::new(&self.tracks, packing)?;
-        let frames = self.read_frames(index)?;
-        let slots: Result<Vec<_>, _> = frames.iter().map(|frame| packer.pack(frame)).collect();
-        let slots = slots?;
-        let bytes = slots.iter().map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES).sum();
+        let samples = self.samples(index);
+        let stretches = self.read_stretches(&samples, Some(scratch))?;
+        let frames: Result<Vec<_>, _> =
+            samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
+        let (slots, room_bytes) = packer.pack_all(&frames?)?;
+        stretches.into_iter().for_each(|stretch| scratch.put(stretch.data));
+        let pieces: usize = slots.iter().map(|slot| slot.wire.pieces.len()).sum();
+        let bytes = room_bytes + slots.len() * SLOT_OVERHEAD_BYTES + pieces * size_of::<Piece>();
         let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
         Ok(Chunk { first, slots, bytes })
     }
@@ -153,19 +167,27 @@ impl Movie {
 
     /// Reads the frames of a chunk. Blocks.
     pub(crate) fn read_frames(&self, index: usize) -> Result<Vec<Frame>, Error> {
-        let Some(place) = self.chunks.get(index) else {
-            return Ok(Vec::new());
-        };
-        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
-        let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
-        let samples = self.index.gop_samples(place.gop).skip(place.skip).take(count);
-        let samples: Vec<Sample> = samples.collect();
-        let stretches = self.read_stretches(&samples)?;
+        let samples = self.samples(index);
+        let stretches = self.read_stretches(&samples, None)?;
         samples.iter().map(|sample| self.frame(sample, &stretches)).collect()
     }
 
+    /// The samples of a chunk.
+    fn samples(&self, index: usize) -> Vec<Sample> {
+        let Some(place) = self.chunks.get(index) else {
+            return Vec::new();
+        };
+        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
+        let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
+        self.index.gop_samples(place.gop).skip(place.skip).take(count).collect()
+    }
+
     /// Reads all that the samples need, in few large reads.
-    fn read_stretches(&self, samples: &[Sample]) -> Result<Vec<Stretch>, Error> {
+    fn read_stretches(
+        &self,
+        samples: &[Sample],
+        scratch: Option<&Scratch>,
+    ) -> Result<Vec<Stretch>, Error> {
         let mut extents: Vec<(u64, u64)> =
             samples.iter().map(|s| (s.offset, s.offset + u64::from(s.bytes))).collect();
         extents.sort_unstable();
@@ -180,7 +202,8 @@ impl Movie {
         }
         let read = |(start, end): (u64, u64)| {
             let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-            let data = self.file.read_at_blocking(start, len);
+            let memory = scratch.map(Scratch::take).unwrap_or_default();
+            let data = self.file.read_at_into_blocking(start, len, memory);
             Ok(Stretch { start, data: data.map_err(|error| Error::open(&self.path, error))? })
         };
         merged.into_iter().map(read).collect()
@@ -213,6 +236,36 @@ impl Stretch {
     }
 }
 
+/// Memory that files are read into, used again and again: it stays in the processor's caches.
+#[derive(Default)]
+pub(crate) struct Scratch(Mutex<Vec<BytesMut>>);
+
+impl Scratch {
+    fn take(&self) -> BytesMut {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    /// Takes memory back that nobody else uses any more.
+    fn put(&self, data: Bytes) {
+        if let Ok(memory) = data.try_into_mut()
+            && memory.capacity() <= SCRATCH_BYTES_MAX
+        {
+            let mut kept = self.lock();
+            if kept.len() < SCRATCHES_MAX {
+                kept.push(memory);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As many as are read at a time, and no greater than most chunks.
+const SCRATCHES_MAX: usize = 4;
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
 /// What may lie between two frames to be read along with them.
 const GAP_BYTES_MAX: u64 = 32 * 1024;
 
@@ -241,11 +294,15 @@ fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
     let mut number = 0;
     for gop in 0..index.gops() {
         let (mut frames, mut bytes) = (0, 0);
+        let mut begin = MediaTime::ZERO;
         for (skip, sample) in index.gop_samples(gop).enumerate() {
-            let is_full = frames >= CHUNK_FRAMES_MAX || bytes >= CHUNK_BYTES_MAX;
+            let is_long = (sample.dts - begin).to_duration() >= CHUNK_SPAN;
+            let is_full = frames >= CHUNK_FRAMES_MAX
+                || bytes >= CHUNK_BYTES_MAX
+                || (bytes >= CHUNK_BYTES && is_long);
             if skip == 0 || is_full {
                 chunks.push(ChunkPlace { gop, skip, first: number });
-                (frames, bytes) = (0, 0);
+                (frames, bytes, begin) = (0, 0, sample.dts);
             }
             frames += 1;
             bytes += u64::from(sample.bytes);

@@ -4,6 +4,7 @@
 //! when they have room, and on its timers. Then it visits every viewer that is concerned and
 //! hands the network one batch.
 
+mod beats;
 mod deliver;
 mod feed;
 mod outlet;
@@ -32,6 +33,7 @@ use deliver::Plan;
 use outlet::Outlet;
 use state::{State, Wishes};
 
+pub(crate) use feed::SOUND_AHEAD;
 pub(crate) use viewer::{Target, Viewer};
 pub(crate) use watch::{Begun, From, Setup, TrackSetup};
 

@@ -7,8 +7,9 @@ use weir_media::MediaTime;
 use weir_record::{Sink, event};
 use weir_time::Instant;
 
+use super::beats::Beats;
 use super::deliver::Visit;
-use super::feed::{Feed, Step};
+use super::feed::{Feed, SOUND_AHEAD, Step};
 use super::outlet::Outlet;
 use super::slab::Slab;
 use super::viewer::{Cursor, Pace, Phase, Source, Viewer, Way};
@@ -24,6 +25,7 @@ pub(crate) struct State {
     /// Viewers to be visited now.
     ready: Vec<usize>,
     timers: BTreeSet<(Instant, Timer)>,
+    beats: Beats,
     pub(crate) records: Sink,
 }
 
@@ -67,6 +69,7 @@ impl State {
             tallies: Slab::default(),
             ready: Vec::new(),
             timers: BTreeSet::new(),
+            beats: Beats::default(),
             records,
         }
     }
@@ -276,8 +279,13 @@ impl State {
         if !is_paced && let Some(slot) = source.get(cursor.slot) {
             let (dts, pts) = (slot.dts, slot.pts);
             // The clock starts at the place where the picture is shown: what is decoded before
-            // that goes at once, and sound that belongs to it is not late.
-            viewer.pace = Some(Pace { at: now, dts: dts.max(pts), speed: 1 });
+            // that goes at once, and sound that belongs to it is not late. It starts on the beat
+            // of the pictures, a little early, so that all viewers of one rate are visited at once.
+            let at = match slot.picture {
+                true => self.beats.last_before(now, slot.end - pts),
+                false => now,
+            };
+            viewer.pace = Some(Pace { at, dts: dts.max(pts), speed: 1 });
             viewer.clock = Some(StreamClock { at: now, pts });
             viewer.report_due = Some(now);
             viewer.rate_mark = (now, viewer.sent.wire_bytes);
@@ -294,10 +302,14 @@ impl State {
             return if matches!(viewer.source, Source::Live { .. }) { end } else { 0 };
         };
         let mut until = viewer.cursor.slot;
+        let mut sound_until = now;
         while until < end
             && let Some(slot) = viewer.slot(&self.feeds, until)
-            && pace.due(slot.dts) <= now
+            && pace.due(slot.dts) <= if slot.picture { now } else { sound_until }
         {
+            if slot.picture {
+                sound_until = now + SOUND_AHEAD;
+            }
             until += 1;
         }
         until

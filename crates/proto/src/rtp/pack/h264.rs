@@ -1,6 +1,6 @@
 //! H.264 into RTP, packetization mode 1 (RFC 6184 section 6.3).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use weir_media::{Frame, KeyKind, h264};
 
 use super::{Error, Pieces, fragment_bytes};
@@ -157,7 +157,7 @@ fn push_aggregate(nal_units: &[&[u8]], out: &mut Pieces) {
     let forbidden = headers().fold(0, |bit, header| bit | (header & 0x80));
     let importance = headers().map(|header| header & 0x60).max().unwrap_or(0);
     let start = out.bytes.len();
-    out.bytes.push(forbidden | importance | STAP_A);
+    out.bytes.put_u8(forbidden | importance | STAP_A);
     for nal in nal_units {
         let length = u16::try_from(nal.len()).expect("it fits a packet");
         out.bytes.extend_from_slice(&length.to_be_bytes());

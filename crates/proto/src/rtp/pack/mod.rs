@@ -4,7 +4,7 @@ pub(in crate::rtp) mod aac;
 pub(in crate::rtp) mod h264;
 mod sdp;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, Frame, KeyKind, MediaTime, Track, TrackId};
 
 use super::{Header, VIDEO_CLOCK_HZ};
@@ -148,17 +148,28 @@ impl Packer {
     /// # Errors
     /// When the payload is not what the codec says. The packer can go on with the next frame.
     pub fn pack(&mut self, frame: &Frame) -> Result<Packed, Error> {
+        self.pack_into(frame, &mut BytesMut::new())
+    }
+
+    /// Packs one frame of this track into `room`, which is empty: into its capacity, if that is
+    /// enough, so that many frames can share one allocation. What is left of it stays.
+    ///
+    /// # Errors
+    /// When the payload is not what the codec says. The packer can go on with the next frame.
+    pub fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Packed, Error> {
         // Payload headers add far less than a fourth; positions are counted in 32 bits.
         if frame.payload.len() > FRAME_BYTES_MAX {
             return Err(Error::FrameSize { bytes: frame.payload.len() });
         }
-        let mut out = Pieces::with_capacity(frame.payload.len(), self.payload_bytes_max);
+        let mut out = Pieces::in_room(room, frame.payload.len(), self.payload_bytes_max);
         match &mut self.format {
             Format::H264(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
             Format::Aac => aac::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
         }
         let last = out.pieces.last_mut().ok_or(Error::Empty)?;
         last.marker = true;
+        let bytes = out.bytes.split().freeze();
+        *room = out.bytes;
         Ok(Packed {
             track: self.track,
             rtp_ticks: frame.pts.to_ticks(self.clock_rate_hz),
@@ -167,7 +178,7 @@ impl Packer {
             duration: frame.duration,
             key: frame.key,
             pieces: out.pieces.into_boxed_slice(),
-            bytes: Bytes::from(out.bytes),
+            bytes,
         })
     }
 }
@@ -248,17 +259,19 @@ pub const FRAME_BYTES_MAX: usize = 1 << 28;
 
 /// A frame's payloads while they are written.
 struct Pieces {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     pieces: Vec<Piece>,
 }
 
 impl Pieces {
-    fn with_capacity(frame_bytes: usize, payload_bytes_max: usize) -> Self {
+    fn in_room(room: &mut BytesMut, frame_bytes: usize, payload_bytes_max: usize) -> Self {
         let packets = frame_bytes / payload_bytes_max + 2;
-        Pieces {
-            bytes: Vec::with_capacity(frame_bytes + 4 * packets),
-            pieces: Vec::with_capacity(packets),
+        let needed = frame_bytes + 4 * packets;
+        let mut bytes = std::mem::take(room);
+        if bytes.capacity() < needed {
+            bytes = BytesMut::with_capacity(needed);
         }
+        Pieces { bytes, pieces: Vec::with_capacity(packets) }
     }
 
     /// Adds one packet's payload: the parts one behind the other.
