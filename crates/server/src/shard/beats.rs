@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn viewers_of_one_rate_share_a_beat_and_begin_up_to_one_frame_early() {
         let mut beats = Beats::default();
-        let at = |ms| Instant::from_nanos(ms * 1_000_000);
+        let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
         let frame = MediaTime::from_nanos(40_000_000);
         assert_eq!(beats.last_before(at(1_005), frame), at(1_005));
         assert_eq!(beats.last_before(at(1_084), frame), at(1_045));
