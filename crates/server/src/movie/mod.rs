@@ -1,6 +1,8 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+#[cfg(test)]
+pub(crate) mod stub;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use weir_media::mp4::{self, Sample};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
+use weir_proto::classroom::pack as classroom;
 use weir_proto::rtp::pack::Packed;
 use weir_time::Instant;
 
@@ -71,7 +74,10 @@ impl Movie {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
-        StreamPacker::new(&tracks, Packing::Datagrams)?;
+        // Images go to classroom clients whatever RFC 2435 can carry of them.
+        if !tracks.iter().any(classroom::can_carry) {
+            StreamPacker::new(&tracks, Packing::Datagrams)?;
+        }
         for skipped in index.skipped() {
             tracing::warn!("{}: {skipped}", path.display());
         }
