@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use weir_dial::rtsp::Error;
 use weir_proto::rtsp::Status;
+use weir_proto::rtsp::client::Cause;
 use weir_record::event::{EndReason, MediaKind};
 use weir_record::stats::{Basis, PlaySummary, ServeSummary, TrackSummary, ViewerSummary};
 
@@ -132,6 +133,8 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::TimedOut => Some(
             "no answer: is the address right, and does a firewall let the port through?".to_owned(),
         ),
+        Error::Request { failure, .. } if is_unanswered(&failure.cause) => Some(CLASSROOM.into()),
+        Error::Unreadable { .. } | Error::Closed { .. } => Some(CLASSROOM.into()),
         Error::Request { failure, .. } => match error.status()? {
             Status::NOT_FOUND => {
                 let name = failure.url.rsplit('/').next().unwrap_or_default();
@@ -147,6 +150,14 @@ pub fn advice(error: &Error) -> Option<String> {
         },
         _ => None,
     }
+}
+
+/// What a server of the other dialect may look like to a client of RTSP.
+const CLASSROOM: &str = "the server may not speak RTSP 1.0; if it belongs to a course assignment, \
+                         try --dialect classroom (or auto)";
+
+fn is_unanswered(cause: &Cause) -> bool {
+    matches!(cause, Cause::TimedOut { .. } | Cause::ConnectionLost)
 }
 
 fn push_track(text: &mut String, track: &TrackSummary) {
@@ -180,13 +191,17 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         known(track.head_lost),
         known(track.tail_lost),
     );
+    // One of the two is measured: each says what it is.
+    let jitter = match track.jitter_against_50ms_ns {
+        Some(jitter) => format!("jitter of arrivals against 50 ms a frame {}", millis(jitter)),
+        None => format!("jitter {}", known(track.jitter_ns.map(millis))),
+    };
     let _ = writeln!(
         text,
-        "    reordered {}, duplicates {}, late {}; jitter {}",
+        "    reordered {}, duplicates {}, late {}; {jitter}",
         known(track.reordered),
         known(track.duplicates),
         known(track.late),
-        known(track.jitter_ns.map(millis)),
     );
     let _ = writeln!(
         text,

@@ -18,6 +18,8 @@ use crate::movie::{Cache, Movie};
 pub struct Hub {
     access: Access,
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    #[cfg(test)]
+    stubs: Mutex<BTreeMap<String, Arc<Movie>>>,
     library: Library,
     movies: Mutex<BTreeMap<String, Arc<Movie>>>,
     pub(crate) cache: Cache,
@@ -54,6 +56,8 @@ impl Hub {
         Arc::new(Hub {
             access: Access,
             live: Mutex::default(),
+            #[cfg(test)]
+            stubs: Mutex::default(),
             library,
             movies: Mutex::default(),
             cache: Cache::new(cache_bytes_max),
@@ -126,12 +130,22 @@ impl Hub {
         if let Some(live) = lock(&self.live).get(name) {
             return Ok(Stream::Live(Arc::clone(live)));
         }
+        #[cfg(test)]
+        if let Some(movie) = lock(&self.stubs).get(name) {
+            return Ok(Stream::Movie(Arc::clone(movie)));
+        }
         let path = self
             .library
             .find(host, name)
             .await
             .ok_or_else(|| Error::NotFound { stream: name.to_owned() })?;
         self.open(host, name, &path).await.map(Stream::Movie)
+    }
+
+    /// Offers a movie that is in no library.
+    #[cfg(test)]
+    pub(crate) fn offer(&self, movie: Arc<Movie>) {
+        lock(&self.stubs).insert(movie.name().to_owned(), movie);
     }
 
     async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {

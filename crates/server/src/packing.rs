@@ -2,12 +2,13 @@
 
 use bytes::BytesMut;
 use weir_media::{Frame, Kind, Track};
+use weir_proto::classroom::pack as classroom;
 use weir_proto::rtp::pack::{PACKET_BYTES_MAX, Packed, Packer};
 
 use crate::Error;
 use crate::ring::{Slot, starts};
 
-/// The two ways in which RTP is packed.
+/// The ways in which RTP is packed.
 ///
 /// Each has its own rings and chunks. What a viewer costs over TCP is for the most part the
 /// system's work for each slice of its writes; on a connection there is no MTU to keep to, so
@@ -18,6 +19,8 @@ pub(crate) enum Packing {
     Datagrams,
     /// Large packets, interleaved on a connection.
     Interleaved,
+    /// Whole images, as the classroom dialect has them: of movies alone.
+    Classroom,
 }
 
 /// The largest packet on a connection; the length field of RFC 2326 section 10.12 would allow
@@ -25,13 +28,14 @@ pub(crate) enum Packing {
 const INTERLEAVED_BYTES_MAX: usize = 16_000;
 
 impl Packing {
-    /// Both.
+    /// Those that live streams are packed in.
     pub(crate) const ALL: [Packing; 2] = [Packing::Datagrams, Packing::Interleaved];
 
     fn packet_bytes_max(self) -> usize {
         match self {
             Packing::Datagrams => PACKET_BYTES_MAX,
             Packing::Interleaved => INTERLEAVED_BYTES_MAX,
+            Packing::Classroom => classroom::DATAGRAM_BYTES_MAX,
         }
     }
 }
@@ -46,9 +50,14 @@ pub(crate) struct StreamPacker {
 }
 
 struct TrackPacker {
-    packer: Packer,
+    format: Format,
     is_picture: bool,
     has_pictures: bool,
+}
+
+enum Format {
+    Rtp(Packer),
+    Classroom(Track),
 }
 
 impl StreamPacker {
@@ -56,9 +65,12 @@ impl StreamPacker {
     pub(crate) fn new(tracks: &[Track], packing: Packing) -> Result<Self, Error> {
         let has_pictures = tracks.iter().any(|track| track.codec.kind() == Kind::Video);
         let packer = |track: &Track| {
-            let packer = Packer::new(track, packing.packet_bytes_max())?;
+            let format = match packing {
+                Packing::Classroom => Format::Classroom(track.clone()),
+                _ => Format::Rtp(Packer::new(track, packing.packet_bytes_max())?),
+            };
             let is_picture = track.codec.kind() == Kind::Video;
-            Ok(TrackPacker { packer, is_picture, has_pictures })
+            Ok(TrackPacker { format, is_picture, has_pictures })
         };
         Ok(StreamPacker { tracks: tracks.iter().map(packer).collect::<Result<_, Error>>()? })
     }
@@ -92,7 +104,10 @@ impl StreamPacker {
 
 impl TrackPacker {
     fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Slot<Packed>, Error> {
-        let wire = self.packer.pack_into(frame, room)?;
+        let wire = match &mut self.format {
+            Format::Rtp(packer) => packer.pack_into(frame, room)?,
+            Format::Classroom(track) => classroom::pack(track, frame),
+        };
         Ok(Slot {
             track: frame.track,
             dts: frame.dts.unwrap_or(frame.pts),

@@ -155,6 +155,16 @@ impl Server {
         self.rtsp_address
     }
 
+    /// What the first shard holds, once its host has run on.
+    #[cfg(test)]
+    pub(crate) fn census(&self) -> Arc<Mutex<crate::shard::Census>> {
+        let census = Arc::default();
+        if let Some(mailbox) = self.mailboxes.first() {
+            mailbox.post(Letter::Census(Arc::clone(&census)));
+        }
+        census
+    }
+
     /// The UDP ports from which RTP and RTCP leave.
     pub fn rtp_ports(&self) -> (u16, u16) {
         self.context.rtp_ports

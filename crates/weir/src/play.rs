@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use weir_dial::classroom::{Dialect, detect};
 use weir_dial::rtsp::Transport;
 use weir_net::{Host, os};
 use weir_player::rtsp::{Outcome, Settings, play};
-use weir_player::{Progress, Recorder, header, show};
+use weir_player::{Progress, Recorder, classroom, header, show};
 use weir_record::stats::PlaySummary;
 use weir_record::{Level, Role, queue};
 
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// How media travels; auto is UDP, or TCP where UDP does not get through
     #[arg(long, value_enum, default_value_t = TransportArg::Auto)]
     pub transport: TransportArg,
+    /// What the server speaks; auto asks it first, on a connection of its own
+    #[arg(long, value_enum, default_value_t = DialectArg::Rtsp)]
+    pub dialect: DialectArg,
     /// Play so many seconds [default: to the end]
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<Duration>,
@@ -44,8 +48,8 @@ pub(crate) struct Args {
     /// How much is recorded
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
     pub record_level: RecordLevel,
-    /// Write what comes to this movie file (fragmented MP4)
-    #[arg(short, long, value_name = "FILE.mp4")]
+    /// Write what comes to this movie file: fragmented MP4, or MJPEG in the classroom dialect
+    #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// No line of progress
     #[arg(short, long)]
@@ -58,6 +62,7 @@ Examples:
   weir play rtsp://127.0.0.1:8554/movie --transport tcp --seconds 10
   weir play rtsp://camera.local/live --json --record run.jsonl --record-level packet
   weir play rtsp://127.0.0.1:8554/movie --from 60 -o part.mp4
+  weir play rtsp://127.0.0.1:8554/movie.Mjpeg --dialect classroom
 
 Exit code 0 only if the stream was played as asked; lost packets are no failure.";
 
@@ -71,6 +76,20 @@ pub(crate) enum TransportArg {
     /// UDP first, TCP where that does not work
     Auto,
 }
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectArg {
+    /// RTSP, or the classroom dialect where the server does not answer as RTSP does
+    Auto,
+    /// RTSP 1.0
+    Rtsp,
+    /// The dialect of course assignments: MJPEG movies, an image a datagram
+    Classroom,
+}
+
+/// How long a server may take to answer as RTSP does.
+const DETECT_MAX: Duration = Duration::from_secs(3);
 
 /// Plays, and prints the summary.
 ///
@@ -100,7 +119,13 @@ async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
         made.with_context(|| format!("cannot write the records to {}", path.display()))?;
     }
     let mut live = Live::new(!args.quiet && std::io::stderr().is_terminal());
-    let played = play(host, args.settings(), &sink, |progress| live.show(progress));
+    let played = async {
+        let watch = |progress: &Progress| live.show(progress);
+        match args.dialect(host).await {
+            Dialect::Rtsp => play(host, args.settings(), &sink, watch).await,
+            Dialect::Classroom => classroom::play(host, args.classroom(), &sink, watch).await,
+        }
+    };
     let (outcome, written) = recorder.during(host, played).await;
     live.clear();
     print(args.json, &recorder.summary())?;
@@ -114,6 +139,12 @@ impl Args {
     fn check(&self) -> anyhow::Result<()> {
         if self.seconds.is_some_and(|seconds| seconds.is_zero()) {
             bail!("--seconds 0 plays nothing: expected more than 0");
+        }
+        if self.dialect == DialectArg::Classroom && self.from.is_some() {
+            bail!("--from: the classroom dialect plays from the start alone");
+        }
+        if self.dialect == DialectArg::Classroom && self.transport == TransportArg::Tcp {
+            bail!("--transport tcp: the classroom dialect has UDP alone");
         }
         if self.output.is_some() && self.record == self.output {
             bail!("--record and -o name the same file: expected two");
@@ -140,6 +171,26 @@ impl Args {
         settings
     }
 
+    fn classroom(&self) -> classroom::Settings {
+        let mut settings = classroom::Settings::new(&self.url);
+        settings.limit = self.seconds;
+        settings.movie = self.output.clone();
+        settings
+    }
+
+    /// The dialect to play in.
+    async fn dialect(&self, host: &Host) -> Dialect {
+        match self.dialect {
+            DialectArg::Rtsp => Dialect::Rtsp,
+            DialectArg::Classroom => Dialect::Classroom,
+            DialectArg::Auto => {
+                let settings = weir_dial::classroom::Settings::new(&self.url);
+                // Who cannot be reached is named by the play itself.
+                detect(host, &settings, DETECT_MAX).await.unwrap_or(Dialect::Rtsp)
+            }
+        }
+    }
+
     /// What was asked, for the head of the records. The address may hold a password: it stands
     /// without it in the records themselves.
     fn asked(&self) -> BTreeMap<String, Value> {
@@ -147,6 +198,7 @@ impl Args {
         let mut asked = BTreeMap::from([
             ("command".to_owned(), json!("play")),
             ("transport".to_owned(), json!(format!("{:?}", self.transport).to_lowercase())),
+            ("dialect".to_owned(), json!(format!("{:?}", self.dialect).to_lowercase())),
         ]);
         asked.extend(self.seconds.map(|span| ("limit_ns".to_owned(), nanos(span))));
         asked.extend(self.from.map(|span| ("from_ns".to_owned(), nanos(span))));

@@ -318,6 +318,7 @@ impl Track {
             duplicates: now.counts.duplicates - before.counts.duplicates,
             late: now.late - before.late,
             jitter_ns: self.jitter_ns(),
+            jitter_against_50ms_ns: None,
             inter_arrival_ns: std::mem::take(&mut self.inter_arrival_second),
         }
     }
@@ -351,6 +352,7 @@ impl Track {
             first_seq: counts.first_extended,
             highest_seq: counts.highest_extended,
             jitter_ns: self.jitter_ns(),
+            jitter_against_50ms_ns: None,
             inter_arrival_ns: self.inter_arrival.clone(),
         }
     }

@@ -2,6 +2,7 @@
 //! misbehave.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod classroom;
 mod continuity;
 mod files;
 mod loss;

@@ -1,6 +1,8 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+#[cfg(test)]
+pub(crate) mod stub;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use weir_media::mp4::{self, Sample};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
+use weir_proto::classroom::pack as classroom;
 use weir_proto::rtp::pack::{Packed, Piece};
 use weir_time::Instant;
 
@@ -76,7 +79,10 @@ impl Movie {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
-        StreamPacker::new(&tracks, Packing::Datagrams)?;
+        // Images go to classroom clients whatever RFC 2435 can carry of them.
+        if !tracks.iter().any(classroom::can_carry) {
+            StreamPacker::new(&tracks, Packing::Datagrams)?;
+        }
         for skipped in index.skipped() {
             tracing::warn!("{}: {skipped}", path.display());
         }

@@ -27,6 +27,8 @@ pub(crate) struct State {
     timers: BTreeSet<(Instant, Timer)>,
     beats: Beats,
     pub(crate) records: Sink,
+    /// The time of day in seconds, as of this round.
+    pub(super) unix_s: u32,
 }
 
 /// The timers of a shard.
@@ -47,6 +49,8 @@ pub(crate) struct Tally {
     pub(crate) skips: u64,
     pub(crate) packets_refused: u64,
     pub(crate) frames_before: u64,
+    /// The log has said that some images are too large for many clients.
+    pub(crate) oversize_said: bool,
 }
 
 /// What visiting a viewer asks of its shard.
@@ -71,6 +75,19 @@ impl State {
             timers: BTreeSet::new(),
             beats: Beats::default(),
             records,
+            unix_s: 0,
+        }
+    }
+
+    /// What is held.
+    #[cfg(test)]
+    pub(super) fn census(&self) -> super::Census {
+        super::Census {
+            viewers: self.viewers.iter().count(),
+            outlets: self.outlets.iter().count(),
+            tallies: self.tallies.iter().count(),
+            timers: self.timers.len(),
+            places: self.viewers.places() + self.outlets.places(),
         }
     }
 
@@ -195,7 +212,9 @@ impl State {
             return Some(0);
         }
         viewer.burst_due = None;
-        Some(self.until(id, now))
+        let is_classroom = viewer.is_classroom();
+        let until = self.until(id, now);
+        Some(if is_classroom { self.classroom_until(id, until) } else { until })
     }
 
     /// Starts a viewer of a live stream, if there is a frame to start it at.
@@ -427,6 +446,7 @@ impl State {
                 skips: 0,
                 packets_refused: 0,
                 frames_before: 0,
+                oversize_said: false,
             }),
         };
         if let Some(tally) = self.tallies.get_mut(id) {

@@ -70,6 +70,10 @@ pub(crate) struct Sent {
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) wire_bytes: u64,
+    /// In the classroom dialect: images that many clients cannot take whole.
+    pub(crate) oversize: u64,
+    /// In the classroom dialect: images that no datagram holds, which were not sent.
+    pub(crate) images_dropped: u64,
 }
 
 /// What a viewer is doing.
@@ -116,6 +120,8 @@ pub(crate) enum Way {
     Tcp { outlet: usize },
     /// From the shared port pair to the viewer's own.
     Udp,
+    /// From the shared port for RTP to the viewer's only one, in the classroom dialect.
+    Classroom,
 }
 
 impl Way {
@@ -124,6 +130,7 @@ impl Way {
         match self {
             Way::Tcp { .. } => Packing::Interleaved,
             Way::Udp => Packing::Datagrams,
+            Way::Classroom => Packing::Classroom,
         }
     }
 }
@@ -354,6 +361,7 @@ impl Viewer {
         match self.way {
             Way::Tcp { .. } => "rtsp/tcp",
             Way::Udp => "rtsp/udp",
+            Way::Classroom => "classroom/udp",
         }
     }
 

@@ -23,8 +23,7 @@ pub(crate) struct Setup {
     pub(crate) stream: Stream,
     pub(crate) name: Arc<str>,
     pub(crate) peer: SocketAddr,
-    /// The outlet of its control connection, if its media is interleaved there.
-    pub(crate) interleaved: Option<usize>,
+    pub(crate) way: Way,
     pub(crate) user_agent: Option<String>,
     /// By track; those that are not set up are empty.
     pub(crate) tracks: Vec<Option<TrackSetup>>,
@@ -69,7 +68,7 @@ impl Shard {
     pub(crate) fn add_viewer(&self, setup: Setup) -> usize {
         let now = self.host.now();
         let number = self.context.next_viewer();
-        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
+        let way = setup.way;
         let mut state = self.state.borrow_mut();
         let source = match setup.stream {
             Stream::Live(live) => {
@@ -128,6 +127,8 @@ impl Shard {
     pub(crate) fn play(self: &Rc<Self>, id: usize, from: From, to: Option<MediaTime>) -> Begun {
         let now = self.host.now();
         let mut state = self.state.borrow_mut();
+        state.set_utc(self.host.utc());
+        state.stamp(id);
         let begun = match state.viewers.get(id).map(|viewer| &viewer.source) {
             Some(Source::Live { .. }) => state.play_live(id, self.context.settings.start, now),
             Some(Source::Movie(_)) => state.play_movie(id, from, to),

@@ -19,6 +19,7 @@ use crate::Error;
 use crate::access::{Action, Credentials, Denied};
 use crate::hub::Stream;
 use crate::shard::Shard;
+use crate::sink::classroom::{self, First, sniff};
 use session::Session;
 
 /// So little of a stream waits in the system that what is sent next is decided late; see
@@ -74,6 +75,16 @@ impl Control {
     }
 
     async fn run(mut self) {
+        match sniff(&self.shard, &self.stream).await {
+            First::Classroom(bytes) => {
+                return classroom::serve(&self.shard, self.stream, self.outlet, self.peer, &bytes)
+                    .await;
+            }
+            First::Other(bytes) if bytes.is_empty() => {}
+            First::Other(bytes) => {
+                self.machine.handle(self.shard.host.now(), Input::Bytes(&bytes));
+            }
+        }
         while let Wait::Until(at) = self.drive().await {
             self.wait(at).await;
         }

@@ -15,7 +15,7 @@ use weir_time::Instant;
 use super::describe::payload_type;
 use crate::hub::Stream;
 use crate::server::Route;
-use crate::shard::{Begun, From, Setup, Shard, Target, TrackSetup};
+use crate::shard::{Begun, From, Setup, Shard, Target, TrackSetup, Way};
 
 /// One session of a control connection.
 pub(super) struct Session {
@@ -189,7 +189,7 @@ impl Session {
             stream: self.stream.clone(),
             name: Arc::clone(&self.name),
             peer: self.peer,
-            interleaved: interleaved.then_some(self.outlet),
+            way: if interleaved { Way::Tcp { outlet: self.outlet } } else { Way::Udp },
             user_agent: self.user_agent.take(),
             tracks,
         });
