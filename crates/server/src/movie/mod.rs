@@ -1,11 +1,12 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+mod opening;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use weir_media::mp4::{self, Sample};
+use weir_media::movie::{self, Opener, Sample, Step};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
 use weir_proto::rtp::pack::Packed;
@@ -17,6 +18,7 @@ use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
 pub(crate) use cache::Cache;
+pub(crate) use opening::Opening;
 
 /// An opened movie.
 ///
@@ -26,7 +28,7 @@ pub struct Movie {
     name: String,
     path: PathBuf,
     file: File,
-    index: mp4::Movie,
+    index: movie::Movie,
     tracks: Vec<Track>,
     chunks: Vec<ChunkPlace>,
     slots: u64,
@@ -54,7 +56,7 @@ const CHUNK_FRAMES_MAX: usize = 1024;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
 impl Movie {
-    /// Reads a movie's index.
+    /// Reads a movie's index; a file without one is read once as a whole.
     pub(crate) async fn open(
         host: &Host,
         name: &str,
@@ -62,8 +64,12 @@ impl Movie {
         file: File,
     ) -> Result<Movie, Error> {
         let reader = file.clone();
-        let index = host.blocking(move || read_index(&reader)).await;
-        let index = index.map_err(|error| match error {
+        let read = move || {
+            let index = read_index(&reader)?;
+            let (chunks, slots) = place_chunks(&index);
+            Ok((index, chunks, slots))
+        };
+        let (index, chunks, slots) = host.blocking(read).await.map_err(|error| match error {
             OpenError::Media(source) => Error::Movie { path: path.to_owned(), source },
             OpenError::Io(source) => Error::open(path, source),
         })?;
@@ -78,7 +84,6 @@ impl Movie {
         for warning in index.warnings() {
             tracing::warn!("{}: {warning}", path.display());
         }
-        let (chunks, slots) = place_chunks(&index);
         let (name, path) = (name.to_owned(), path.to_owned());
         Ok(Movie { name, path, file, index, tracks, chunks, slots })
     }
@@ -236,10 +241,15 @@ impl Chunk {
     }
 }
 
-fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
+fn place_chunks(index: &movie::Movie) -> (Vec<ChunkPlace>, u64) {
     let mut chunks = Vec::new();
     let mut number = 0;
-    for gop in 0..index.gops() {
+    for (gop, (samples, bytes)) in (0..).zip(index.gop_totals()) {
+        if samples as usize <= CHUNK_FRAMES_MAX && bytes <= CHUNK_BYTES_MAX {
+            chunks.push(ChunkPlace { gop, skip: 0, first: number });
+            number += u64::from(samples);
+            continue;
+        }
         let (mut frames, mut bytes) = (0, 0);
         for (skip, sample) in index.gop_samples(gop).enumerate() {
             let is_full = frames >= CHUNK_FRAMES_MAX || bytes >= CHUNK_BYTES_MAX;
@@ -260,12 +270,12 @@ enum OpenError {
     Media(weir_media::Error),
 }
 
-fn read_index(file: &File) -> Result<mp4::Movie, OpenError> {
-    let mut opener = mp4::Opener::new(file.len());
+fn read_index(file: &File) -> Result<movie::Movie, OpenError> {
+    let mut opener = Opener::new(file.len());
     loop {
         match opener.poll().map_err(OpenError::Media)? {
-            mp4::Step::Done(movie) => return Ok(*movie),
-            mp4::Step::Need { offset, bytes } => {
+            Step::Done(movie) => return Ok(*movie),
+            Step::Need { offset, bytes } => {
                 let data = file
                     .read_at_blocking(offset, usize::try_from(bytes).unwrap_or(usize::MAX))
                     .map_err(OpenError::Io)?;
