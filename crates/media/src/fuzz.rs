@@ -5,11 +5,12 @@ use bytes::Bytes;
 use weir_time::Instant;
 
 use crate::h264::{AccessUnit, AnnexB, Config, LengthPrefixed, PictureInfo, recovery_point};
-use crate::mp4::{FragmentWriter, Movie, Opener, Step};
+use crate::movie::{Movie, Opener, Step};
+use crate::mp4::FragmentWriter;
 use crate::{MediaTime, TrackId, aac};
 
-/// `data` as an MP4 file: opens it, walks over its GOPs and writes its frames anew.
-pub fn fuzz_mp4(data: &[u8]) {
+/// `data` as a movie file of any format: opens it, walks over its GOPs and writes its frames anew.
+pub fn fuzz_movie(data: &[u8]) {
     let mut opener = Opener::new(data.len() as u64);
     loop {
         match opener.poll() {
@@ -22,6 +23,46 @@ pub fn fuzz_mp4(data: &[u8]) {
             Err(error) => return drop(error.to_string()),
         }
     }
+}
+
+/// `data` as an MP4 file, whose first box is told as one.
+pub fn fuzz_mp4(data: &[u8]) {
+    fuzz_movie(data);
+    fuzz_movie(&[b"\0\0\0\x10ftypisom\0\0\0\0", data].concat());
+}
+
+/// `data` as the tags of an FLV file.
+pub fn fuzz_flv(data: &[u8]) {
+    fuzz_movie(&[b"FLV\x01\x05\0\0\0\x09\0\0\0\0", data].concat());
+}
+
+/// `data` as a transport stream, cut into packets that are in sync, of each size.
+pub fn fuzz_ts(data: &[u8]) {
+    fuzz_movie(data);
+    for (packet_bytes, lead_bytes) in [(188, 0), (192, 4), (204, 0)] {
+        let mut file = Vec::new();
+        for part in data.chunks(packet_bytes) {
+            let start = file.len();
+            file.extend_from_slice(part);
+            file.resize(start + packet_bytes, 0xff);
+            if let Some(sync) = file.get_mut(start + lead_bytes) {
+                *sync = 0x47;
+            }
+        }
+        fuzz_movie(&file);
+    }
+}
+
+/// `data` as images: bare, and behind lengths that are right.
+pub fn fuzz_mjpeg(data: &[u8]) {
+    fuzz_movie(data);
+    fuzz_movie(&[b"\xff\xd8\xff", data].concat());
+    let mut file = Vec::new();
+    for part in data.chunks(300) {
+        file.extend(format!("{:05}", part.len() + 5).into_bytes());
+        file.extend([b"\xff\xd8\xff", part, b"\xff\xd9"].concat());
+    }
+    fuzz_movie(&file);
 }
 
 fn walk(movie: &Movie, data: &[u8]) {
@@ -100,6 +141,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
         fn no_entry_panics(data in prop::collection::vec(any::<u8>(), 0..300)) {
+            for entry in [fuzz_movie, fuzz_flv, fuzz_ts, fuzz_mjpeg] {
+                entry(&data);
+            }
             for entry in [fuzz_mp4, fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal] {
                 entry(&data);
             }

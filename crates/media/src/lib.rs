@@ -15,7 +15,11 @@ pub mod opus;
 pub mod vp8;
 pub mod vp9;
 
+pub mod flv;
+pub mod mjpeg;
+pub mod movie;
 pub mod mp4;
+pub mod ts;
 
 #[doc(hidden)]
 pub mod fuzz;

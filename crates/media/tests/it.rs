@@ -1,6 +1,11 @@
 //! Movies made by ffmpeg, read and written, and compared with what ffprobe says of them.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+#[path = "it/containers.rs"]
+mod containers;
+#[path = "it/damage.rs"]
+mod damage;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +13,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use mp4_atom::ReadFrom as _;
-use weir_media::mp4::{FragmentWriter, Movie, Opener, Sample, Step};
+use weir_media::movie::{Movie, Opener, Sample, Step};
+use weir_media::mp4::FragmentWriter;
 use weir_media::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, fuzz, h264};
 use weir_time::Instant;
 
@@ -70,12 +76,16 @@ fn open(file: &[u8]) -> Result<Movie, Error> {
 /// What ffprobe says of a packet: presentation, decoding, duration, size, place, key.
 type Packet = (i64, i64, Option<i64>, u32, u64, bool);
 
-fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
-    let entries = "packet=stream_index,pts,dts,duration,size,pos,flags";
-    let args = format!("-v error -show_entries {entries} -of csv=p=0 {name}");
+/// A line for each packet of a file, with these cells.
+fn probe_lines(dir: &Path, name: &str, cells: &str) -> Vec<String> {
+    let args = format!("-v error -show_entries packet={cells} -of csv=p=0 {name}");
     let text = run(Command::new("ffprobe").current_dir(dir).args(words(&args)));
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
     let mut out = BTreeMap::<usize, Vec<Packet>>::new();
-    for line in text.lines().filter(|line| !line.is_empty()) {
+    for line in probe_lines(dir, name, "stream_index,pts,dts,duration,size,pos,flags") {
         let cells: Vec<_> = line.split(',').collect();
         let number =
             |n: usize| cells[n].parse::<i64>().unwrap_or_else(|_| panic!("{name}: {line}"));
@@ -206,6 +216,12 @@ fn every_sample_belongs_to_one_gop_and_lies_in_its_extents() {
         let movie = open(file).unwrap();
         let mut next = vec![0; movie.tracks().len()];
         assert_eq!(movie.gops(), 3, "{name}");
+        let totals = (0..3).map(|gop| {
+            let samples = movie.gop_samples(gop);
+            samples
+                .fold((0, 0), |(count, bytes), sample| (count + 1, bytes + u64::from(sample.bytes)))
+        });
+        assert!(movie.gop_totals().eq(totals), "{name}");
         for gop in 0..movie.gops() {
             let all: Vec<_> = movie.gop_samples(gop).collect();
             assert!(all.is_sorted_by_key(|sample| sample.dts), "{name}");
@@ -329,6 +345,7 @@ fn a_file_that_is_cut_off_is_an_error_that_names_the_place() {
                 assert!(needed_bytes > file_bytes, "{len}: {error}");
             }
             Error::Mp4 { path, .. } => assert_eq!(path, "file", "{len}: {error}"),
+            Error::Container { part, .. } => assert_eq!(part, "file", "{len}: {error}"),
             _ => panic!("{len}: {error}"),
         }
     };
@@ -359,6 +376,7 @@ fn a_fragmented_file_that_is_cut_off_plays_up_to_there() {
             Ok(movie) => assert!(movie.warnings().len() <= 1),
             Err(Error::Truncated { .. } | Error::NoTrack { .. }) => {}
             Err(Error::Mp4 { path, .. }) if path == "file" => {}
+            Err(Error::Container { part, .. }) if part == "file" => {}
             Err(error) => panic!("{len}: {error}"),
         }
     }

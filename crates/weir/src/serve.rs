@@ -23,7 +23,7 @@ use crate::records::{RecordLevel, move_aside};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Movies (MP4, MOV), and folders of movies.
+    /// Movies (MP4, MOV, FLV, TS, M2TS, MJPEG), and folders of movies.
     #[arg(value_name = "FILE|DIR")]
     movies: Vec<PathBuf>,
     /// Show this movie as a live stream that never ends; may be given several times.
@@ -213,9 +213,6 @@ impl Plan {
     /// Serves until the program is asked to end.
     async fn run(&self, host: &Host, hub: &Hub, server: &Server) -> anyhow::Result<()> {
         let listing = hub.library().list(host).await;
-        for warning in &listing.warnings {
-            tracing::warn!("{warning}");
-        }
         // A live stream wins over a movie of the same name, which keeps its full name.
         let live = hub.live_names();
         let movies: Vec<String> = listing
@@ -226,7 +223,7 @@ impl Plan {
                 false => Some(name.clone()),
             })
             .collect();
-        log::print(&self.banner(hub, server, &movies))?;
+        log::print(&self.banner(hub, server, &movies, &listing.warnings))?;
         host.shutdown_requested().await;
         if !self.json {
             log::say("weir: ending; viewers get a good-bye");
@@ -254,7 +251,7 @@ impl Plan {
         .collect()
     }
 
-    fn banner(&self, hub: &Hub, server: &Server, movies: &[String]) -> String {
+    fn banner(&self, hub: &Hub, server: &Server, movies: &[String], warnings: &[String]) -> String {
         let live = hub.live_names();
         let host = host_to_paste(server.rtsp_address());
         let url = |name: &String| format!("rtsp://{host}/{}", encode_path(name));
@@ -266,8 +263,8 @@ impl Plan {
                 lives.chain(movies.iter().map(|name| stream(name, false))).collect();
             let (rtp, rtcp) = server.rtp_ports();
             let address = server.rtsp_address().to_string();
-            let banner =
-                json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
+            let banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp,
+                "streams": streams, "warnings": warnings });
             return format!("{banner}\n");
         }
         let mut text = format!(
@@ -280,6 +277,9 @@ impl Plan {
         }
         for name in movies {
             text += &format!("  movie  {}\n", url(name));
+        }
+        for warning in warnings {
+            text += &format!("  note   {warning}\n");
         }
         if live.is_empty() && movies.is_empty() {
             text += "  no movie yet: the folders are looked through again and again\n";

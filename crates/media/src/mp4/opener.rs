@@ -1,38 +1,19 @@
 //! Finds the boxes that say where a movie's samples are.
 
+use super::Warnings;
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
 use super::moof::Fragments;
 use super::moov::Moov;
-use super::{Movie, Warnings};
 use crate::Error;
+use crate::movie::Step;
 
 /// Opens an MP4 or QuickTime file, fragmented or not, by asking for the parts of it that it needs.
-///
-/// ```
-/// use weir_media::mp4::{Opener, Step};
-///
-/// fn open(file: &[u8]) -> Result<weir_media::mp4::Movie, weir_media::Error> {
-///     let mut opener = Opener::new(file.len() as u64);
-///     loop {
-///         match opener.poll()? {
-///             Step::Need { offset, bytes } => {
-///                 opener.feed(offset, &file[offset as usize..][..bytes as usize])?;
-///             }
-///             Step::Done(movie) => return Ok(*movie),
-///         }
-///     }
-/// }
-/// assert_eq!(
-///     open(b"not a movie").unwrap_err().to_string(),
-///     "file at byte 0: no MP4 or QuickTime file: it starts with a box of type \"a mo\"",
-/// );
-/// ```
 ///
 /// A file that is cut off, or damaged, behind everything that its tracks need opens with a
 /// warning; so does a fragmented file that is cut off behind its first fragment. Everything else
 /// that is wrong is an error that says where.
 #[derive(Debug)]
-pub struct Opener {
+pub(crate) struct Opener {
     file_bytes: u64,
     /// Where the next box at the top starts.
     at: u64,
@@ -47,23 +28,9 @@ pub struct Opener {
     failed: Option<Error>,
 }
 
-/// What an [`Opener`] wants.
-#[derive(Debug)]
-pub enum Step {
-    /// These bytes of the file, by [`Opener::feed`].
-    Need {
-        /// Where they start.
-        offset: u64,
-        /// How many; never past the end of the file.
-        bytes: u64,
-    },
-    /// Nothing more.
-    Done(Box<Movie>),
-}
-
 impl Opener {
     /// An opener of a file with so many bytes.
-    pub fn new(file_bytes: u64) -> Self {
+    pub(crate) fn new(file_bytes: u64) -> Self {
         Opener {
             file_bytes,
             at: 0,
@@ -79,7 +46,7 @@ impl Opener {
     }
 
     /// What is to be done next. After an error, and after [`Step::Done`], every call is an error.
-    pub fn poll(&mut self) -> Result<Step, Error> {
+    pub(crate) fn poll(&mut self) -> Result<Step, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -93,7 +60,7 @@ impl Opener {
     }
 
     /// Brings the bytes that [`Step::Need`] asked for, neither more nor fewer.
-    pub fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
         let (needed_offset, needed_bytes) = self.needed.unwrap_or((0, 0));
         if (offset, data.len() as u64) != (needed_offset, needed_bytes) {
             let (got_offset, got_bytes) = (offset, data.len() as u64);
@@ -227,7 +194,7 @@ impl Opener {
             self.warnings.push(format!("{damage}; what stands before it is used"));
         }
         let warnings = core::mem::take(&mut self.warnings);
-        Movie::new(moov, warnings).map(|movie| Step::Done(Box::new(movie)))
+        moov.into_movie(warnings).map(|movie| Step::Done(Box::new(movie)))
     }
 
     fn no_moov(&self) -> Error {
@@ -252,7 +219,7 @@ const MOOV_BYTES_MAX: u64 = 256 << 20;
 const MOOF_BYTES_MAX: u64 = 16 << 20;
 /// Two for each of 30 fragments a second, for more than a day.
 const BOXES_MAX: u32 = 6_000_000;
-const FIRST_KINDS: [&[u8; 4]; 14] = [
+pub(crate) const FIRST_KINDS: [&[u8; 4]; 14] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx",
     b"junk", b"PICT", b"pict", b"prfl",
 ];

@@ -2,7 +2,7 @@
 
 use super::Warnings;
 use super::boxes::{BoxView, pair};
-use super::table::{Keys, Numbers, SampleTable, ShiftRun, Sizes, TimeRun};
+use crate::movie::table::{Keys, Numbers, SampleTable, ShiftRun, Sizes, TimeRun};
 use crate::{Error, Kind};
 
 /// Reads a `stbl` box. Returns where the last byte of its samples is, too.
@@ -237,8 +237,8 @@ fn three(entry: &[u8; 12]) -> [u32; 3] {
 #[cfg(test)]
 mod tests {
     use super::super::boxes::FourCc;
-    use super::super::table::RawSample;
     use super::*;
+    use crate::movie::table::RawSample;
 
     fn full_box(kind: &str, words: &[u32]) -> Vec<u8> {
         let bytes = 12 + 4 * words.len() as u32;

@@ -1,6 +1,7 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+mod opening;
 #[cfg(test)]
 pub(crate) mod stub;
 
@@ -9,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use weir_media::mp4::{self, Sample};
+use weir_media::movie::{self, Opener, Sample, Step};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
 use weir_proto::classroom::pack as classroom;
@@ -22,6 +23,7 @@ use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
 pub(crate) use cache::Cache;
+pub(crate) use opening::Opening;
 
 /// An opened movie.
 ///
@@ -31,7 +33,7 @@ pub struct Movie {
     name: String,
     path: PathBuf,
     file: File,
-    index: mp4::Movie,
+    index: movie::Movie,
     tracks: Vec<Track>,
     chunks: Vec<ChunkPlace>,
     slots: u64,
@@ -54,15 +56,16 @@ pub(crate) struct Chunk {
     bytes: usize,
 }
 
-/// Bounds of a chunk; a group of pictures beyond them is cut. A chunk is small, for each viewer
-/// holds two, and lasts long enough for the next to be read meanwhile.
-const CHUNK_FRAMES_MAX: usize = 1024;
+/// About what a chunk is: small, for each viewer holds two, and so long that the next is read
+/// meanwhile. A group of pictures that has more of both is cut.
 const CHUNK_BYTES: u64 = 256 << 10;
 const CHUNK_SPAN: Duration = Duration::from_millis(500);
+/// What a group that is short or slow may come to in one chunk.
+const CHUNK_FRAMES_MAX: u64 = 1024;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
 impl Movie {
-    /// Reads a movie's index.
+    /// Reads a movie's index; a file without one is read once as a whole.
     pub(crate) async fn open(
         host: &Host,
         name: &str,
@@ -70,8 +73,12 @@ impl Movie {
         file: File,
     ) -> Result<Movie, Error> {
         let reader = file.clone();
-        let index = host.blocking(move || read_index(&reader)).await;
-        let index = index.map_err(|error| match error {
+        let read = move || {
+            let index = read_index(&reader)?;
+            let (chunks, slots) = place_chunks(&index);
+            Ok((index, chunks, slots))
+        };
+        let (index, chunks, slots) = host.blocking(read).await.map_err(|error| match error {
             OpenError::Media(source) => Error::Movie { path: path.to_owned(), source },
             OpenError::Io(source) => Error::open(path, source),
         })?;
@@ -89,7 +96,6 @@ impl Movie {
         for warning in index.warnings() {
             tracing::warn!("{}: {warning}", path.display());
         }
-        let (chunks, slots) = place_chunks(&index);
         let (name, path) = (name.to_owned(), path.to_owned());
         Ok(Movie { name, path, file, index, tracks, chunks, slots })
     }
@@ -295,25 +301,21 @@ impl Chunk {
     }
 }
 
-fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
+/// Cuts groups of pictures into chunks of equally many frames.
+fn place_chunks(index: &movie::Movie) -> (Vec<ChunkPlace>, u64) {
     let mut chunks = Vec::new();
     let mut number = 0;
-    for gop in 0..index.gops() {
-        let (mut frames, mut bytes) = (0, 0);
-        let mut begin = MediaTime::ZERO;
-        for (skip, sample) in index.gop_samples(gop).enumerate() {
-            let is_long = (sample.dts - begin).to_duration() >= CHUNK_SPAN;
-            let is_full = frames >= CHUNK_FRAMES_MAX
-                || bytes >= CHUNK_BYTES_MAX
-                || (bytes >= CHUNK_BYTES && is_long);
-            if skip == 0 || is_full {
-                chunks.push(ChunkPlace { gop, skip, first: number });
-                (frames, bytes, begin) = (0, 0, sample.dts);
-            }
-            frames += 1;
-            bytes += u64::from(sample.bytes);
-            number += 1;
+    for (gop, (samples, bytes)) in (0..).zip(index.gop_totals()) {
+        let span = (index.gop_start(gop + 1) - index.gop_start(gop)).to_duration();
+        let wished = (span.as_nanos() / CHUNK_SPAN.as_nanos()).min((bytes / CHUNK_BYTES).into());
+        let least = (bytes / CHUNK_BYTES_MAX).max(u64::from(samples) / CHUNK_FRAMES_MAX) + 1;
+        let parts = u64::try_from(wished).unwrap_or(u64::MAX).max(least).min(samples.into());
+        for part in 0..parts {
+            let skip = u64::from(samples) * part / parts;
+            let place = usize::try_from(skip).unwrap_or(usize::MAX);
+            chunks.push(ChunkPlace { gop, skip: place, first: number + skip });
         }
+        number += u64::from(samples);
     }
     (chunks, number)
 }
@@ -323,12 +325,12 @@ enum OpenError {
     Media(weir_media::Error),
 }
 
-fn read_index(file: &File) -> Result<mp4::Movie, OpenError> {
-    let mut opener = mp4::Opener::new(file.len());
+fn read_index(file: &File) -> Result<movie::Movie, OpenError> {
+    let mut opener = Opener::new(file.len());
     loop {
         match opener.poll().map_err(OpenError::Media)? {
-            mp4::Step::Done(movie) => return Ok(*movie),
-            mp4::Step::Need { offset, bytes } => {
+            Step::Done(movie) => return Ok(*movie),
+            Step::Need { offset, bytes } => {
                 let data = file
                     .read_at_blocking(offset, usize::try_from(bytes).unwrap_or(usize::MAX))
                     .map_err(OpenError::Io)?;

@@ -9,6 +9,7 @@
 
 mod bad_peers;
 mod behind;
+mod libraries;
 mod movies;
 mod players;
 mod plays;
