@@ -4,6 +4,7 @@
 //! groups samples by GOPs. [`FragmentWriter`] makes fragmented MP4 of frames.
 
 mod boxes;
+mod first_sample;
 mod init;
 mod moof;
 mod moov;

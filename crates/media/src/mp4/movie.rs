@@ -8,8 +8,8 @@ use weir_time::Instant;
 use super::moov::{Moov, TimeLine, TrackDraft};
 use super::table::{Cursor, RawSample, SampleTable};
 use super::{SkippedTrack, Warnings};
-use crate::h264::AccessUnit;
-use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId};
+use crate::nal::{AccessUnit, ParameterSets};
+use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, av1, vp8, vp9};
 
 /// The structure of a movie file: its tracks and where each of their samples is.
 ///
@@ -222,15 +222,14 @@ impl Movie {
             });
         }
         let (payload, key) = match codec {
-            Codec::H264(config) => {
-                let unit = AccessUnit::from_length_prefixed(config, &bytes, index.length_bytes)
+            Codec::H264(config) => access_unit(config, bytes, index.length_bytes, sample)?,
+            Codec::H265(config) => access_unit(config, bytes, index.length_bytes, sample)?,
+            Codec::Vp8(_) => (bytes.clone(), start(vp8::key(&bytes), sample)),
+            Codec::Vp9(_) => (bytes.clone(), start(vp9::key(&bytes), sample)),
+            Codec::Av1(_) => {
+                let unit = av1::TemporalUnit::from_obus(&bytes)
                     .map_err(|error| in_sample(error, sample))?;
-                let key = match (unit.key, sample.key) {
-                    // The file knows where decoding can start, and this is no IDR picture.
-                    (KeyKind::Delta, KeyKind::Key) => KeyKind::Recovery,
-                    (key, _) => key,
-                };
-                (unit.payload, key)
+                (unit.payload, start(unit.key, sample))
             }
             _ => (bytes, KeyKind::Key),
         };
@@ -339,6 +338,27 @@ impl Iterator for GopSamples<'_> {
         let raw = queue.next.take()?;
         queue.next = queue.cursor.next();
         Some(Sample::new(queue.id, &queue.line, &raw))
+    }
+}
+
+/// The payload of a sample of NAL units, and whether decoding can start there.
+fn access_unit(
+    config: &impl ParameterSets,
+    bytes: Bytes,
+    length_bytes: u8,
+    sample: &Sample,
+) -> Result<(Bytes, KeyKind), Error> {
+    let unit = AccessUnit::from_length_prefixed(config, &bytes, length_bytes)
+        .map_err(|error| in_sample(error, sample))?;
+    Ok((unit.payload, start(unit.key, sample)))
+}
+
+/// Whether decoding can start at a sample that by itself says `key`.
+fn start(key: KeyKind, sample: &Sample) -> KeyKind {
+    match (key, sample.key) {
+        // The file knows where decoding can start, and this is no key picture.
+        (KeyKind::Delta, KeyKind::Key) => KeyKind::Recovery,
+        (key, _) => key,
     }
 }
 
