@@ -11,6 +11,7 @@ pub mod g711;
 pub mod h264;
 pub mod h265;
 pub mod jpeg;
+pub mod nal;
 pub mod opus;
 pub mod vp8;
 pub mod vp9;

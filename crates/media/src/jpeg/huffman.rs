@@ -45,13 +45,14 @@ impl CodeTable {
         out.extend(&self.values[..]);
     }
 
-
     /// Each code with its length and its value (section C.2). Codes that do not fit their length
     /// are left out.
     fn codes(&self) -> impl Iterator<Item = Code> {
-        let lengths = self.counts.iter().zip(1u32..).flat_map(|(&count, bits)| {
-            core::iter::repeat_n(bits, usize::from(count))
-        });
+        let lengths = self
+            .counts
+            .iter()
+            .zip(1u32..)
+            .flat_map(|(&count, bits)| core::iter::repeat_n(bits, usize::from(count)));
         let mut next = 0u32;
         let mut before = 0;
         let codes = lengths.zip(self.values.iter()).map(move |(bits, &value)| {

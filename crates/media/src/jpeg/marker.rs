@@ -116,7 +116,11 @@ impl<'a> Segments<'a> {
         };
         let at = marker_range.end - 2;
         if at == 0 && marker != SOI {
-            return Err(Error::syntax(IMAGE, 0, format!("SOI expected, marker {marker:#04x} came")));
+            return Err(Error::syntax(
+                IMAGE,
+                0,
+                format!("SOI expected, marker {marker:#04x} came"),
+            ));
         }
         if matches!(marker, TEM | RST0..=EOI) {
             self.at = marker_range.end;

@@ -393,7 +393,13 @@ impl Target {
         // Negative steps are written as one less (section F.1.2.1.1).
         let low = if difference < 0 { difference - 1 } else { difference };
         let more = low as u32 & ((1 << category) - 1);
-        put(&mut self.out, &mut self.buffer, &mut self.bits, code << category | more, bits + category);
+        put(
+            &mut self.out,
+            &mut self.buffer,
+            &mut self.bits,
+            code << category | more,
+            bits + category,
+        );
         for Token { symbol, more } in ac {
             let Some((code, bits)) = encoders.1.code(*symbol) else {
                 return Err(format!("the standard tables have no code for {symbol:#04x}"));
@@ -474,7 +480,8 @@ pub(super) mod tests {
     pub(crate) fn random_scan(head: &Head, seed: u64) -> Vec<u8> {
         let lines = Lines::of(head);
         let mut target = Target::new(0, head.restart_interval, head.components.len());
-        let codes: Vec<_> = head.scan.iter().map(|of| (head.dc_codes(of), head.ac_codes(of))).collect();
+        let codes: Vec<_> =
+            head.scan.iter().map(|of| (head.dc_codes(of), head.ac_codes(of))).collect();
         let encoder = |table: Option<&CodeTable>| Encoder::new(table.unwrap());
         target.luma = (encoder(codes[0].0), encoder(codes[0].1));
         let last = codes.last().unwrap();
@@ -564,7 +571,8 @@ pub(super) mod tests {
     /// What a component shows: its coefficients without those of blocks past its edge.
     fn shown(head: &Head, planes: &Coefficients) -> Coefficients {
         let lines = Lines::of(head);
-        let greatest = |of: fn(&(usize, usize)) -> usize| lines.factors.iter().map(of).max().unwrap();
+        let greatest =
+            |of: fn(&(usize, usize)) -> usize| lines.factors.iter().map(of).max().unwrap();
         let (across, down) = (greatest(|f| f.0), greatest(|f| f.1));
         let cut = |component: usize, plane: &Vec<[i32; 64]>| {
             let (h, v) = lines.factors[component];

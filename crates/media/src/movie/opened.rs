@@ -7,9 +7,9 @@ use weir_time::Instant;
 
 use super::table::{Cursor, RawSample, SampleTable};
 use super::{Format, SkippedTrack, TimeLine, Warnings};
-use crate::h264::{self, AccessUnit, AnnexB};
+use crate::nal::{AccessUnit, AnnexB, ParameterSets};
 use crate::ts::PacketPlace;
-use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId};
+use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, av1, vp8, vp9};
 
 /// The structure of a movie file: its tracks and where each of their samples is.
 ///
@@ -270,6 +270,14 @@ impl Movie {
         };
         let (payload, key) = match codec {
             Codec::H264(config) => self.access_unit(config, &bytes, index.length_bytes, sample)?,
+            Codec::H265(config) => self.access_unit(config, &bytes, index.length_bytes, sample)?,
+            Codec::Vp8(_) => (bytes.clone(), start(vp8::key(&bytes), sample)),
+            Codec::Vp9(_) => (bytes.clone(), start(vp9::key(&bytes), sample)),
+            Codec::Av1(_) => {
+                let unit =
+                    av1::TemporalUnit::from_obus(&bytes).map_err(|error| self.at(error, sample))?;
+                (unit.payload, start(unit.key, sample))
+            }
             _ => (bytes, KeyKind::Key),
         };
         Ok(Frame {
@@ -299,7 +307,7 @@ impl Movie {
     /// codes, and whether decoding can start there.
     fn access_unit(
         &self,
-        config: &h264::Config,
+        config: &impl ParameterSets,
         bytes: &Bytes,
         length_bytes: u8,
         sample: &Sample,

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Codec, Error, Kind, Track, aac, h264};
+use crate::{Codec, Error, Kind, Track, aac};
 
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
 pub(super) fn init_segment(tracks: &[Track]) -> Result<Bytes, Error> {
@@ -61,6 +61,13 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
             let picture = config.picture()?;
             (width, height) = (picture.width, picture.height);
         }
+        Codec::H265(config) => {
+            let picture = config.picture()?;
+            (width, height) = (picture.width, picture.height);
+        }
+        Codec::Vp8(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Vp9(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Av1(config) => (width, height) = (config.width.into(), config.height.into()),
         Codec::Aac(_) => {}
         other => return Err(Error::unsupported("MP4 sample entry", other.name())),
     }
@@ -109,7 +116,23 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
         put_full_box(out, b"stsd", 0, 0, |out| {
             out.put_u32(1);
             match &track.codec {
-                Codec::H264(config) => put_avc1(out, config, width, height),
+                Codec::H264(config) => put_visual(out, b"avc1", width, height, |out| {
+                    put_box(out, b"avcC", |out| out.put_slice(&config.to_avcc()));
+                }),
+                Codec::H265(config) => put_visual(out, b"hvc1", width, height, |out| {
+                    // It was read for the size of the picture.
+                    let hvcc = config.to_hvcc().unwrap_or_default();
+                    put_box(out, b"hvcC", |out| out.put_slice(&hvcc));
+                }),
+                Codec::Vp8(_) => put_visual(out, b"vp08", width, height, |out| {
+                    put_full_box(out, b"vpcC", 1, 0, |out| out.put_slice(&VP8_RECORD));
+                }),
+                Codec::Vp9(config) => put_visual(out, b"vp09", width, height, |out| {
+                    put_full_box(out, b"vpcC", 1, 0, |out| out.put_slice(&config.to_record()));
+                }),
+                Codec::Av1(config) => put_visual(out, b"av01", width, height, |out| {
+                    put_box(out, b"av1C", |out| out.put_slice(&config.record));
+                }),
                 Codec::Aac(config) => put_mp4a(out, config),
                 _ => {}
             }
@@ -121,9 +144,15 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
     });
 }
 
-/// ISO/IEC 14496-15 section 5.4.2.
-fn put_avc1(out: &mut BytesMut, config: &h264::Config, width: u16, height: u16) {
-    put_box(out, b"avc1", |out| {
+/// A VisualSampleEntry (ISO/IEC 14496-12 section 12.1.3) with the boxes of its codec.
+fn put_visual(
+    out: &mut BytesMut,
+    kind: &[u8; 4],
+    width: u16,
+    height: u16,
+    boxes: impl FnOnce(&mut BytesMut),
+) {
+    put_box(out, kind, |out| {
         out.put_slice(&[0; 6]);
         out.put_u16(1);
         out.put_slice(&[0; 16]);
@@ -136,7 +165,7 @@ fn put_avc1(out: &mut BytesMut, config: &h264::Config, width: u16, height: u16) 
         out.put_slice(&[0; 32]);
         out.put_u16(0x18);
         out.put_i16(-1);
-        put_box(out, b"avcC", |out| out.put_slice(&config.to_avcc()));
+        boxes(out);
     });
 }
 
@@ -211,6 +240,9 @@ fn put_matrix(out: &mut BytesMut) {
     }
 }
 
+/// A VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding, section 3) of profile 0,
+/// 8 bits and 4:2:0; VP8 has no levels; colours not specified.
+const VP8_RECORD: [u8; 8] = [0, 0, 0x82, 2, 2, 2, 0, 0];
 const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 /// 72, as a fixed-point number of 16.16 bits.
 const DOTS_AN_INCH: u32 = 0x48_0000;

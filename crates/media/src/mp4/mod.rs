@@ -3,6 +3,7 @@
 //! [`crate::movie::Opener`] reads such files. [`FragmentWriter`] makes fragmented MP4 of frames.
 
 mod boxes;
+mod first_sample;
 mod init;
 mod moof;
 mod moov;

@@ -182,7 +182,7 @@ fn read_track(
     }))
 }
 
-fn place(trak: usize) -> String {
+pub(super) fn place(trak: usize) -> String {
     format!("trak[{trak}]")
 }
 

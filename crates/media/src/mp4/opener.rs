@@ -2,10 +2,11 @@
 
 use super::Warnings;
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
+use super::first_sample;
 use super::moof::Fragments;
-use super::moov::Moov;
+use super::moov::{Moov, TrackDraft, place};
 use crate::Error;
-use crate::movie::Step;
+use crate::movie::{SkippedTrack, Step};
 
 /// Opens an MP4 or QuickTime file, fragmented or not, by asking for the parts of it that it needs.
 ///
@@ -25,6 +26,8 @@ pub(crate) struct Opener {
     has_mdat: bool,
     moov: Option<(Moov, Fragments)>,
     warnings: Warnings,
+    /// All boxes were seen, up to the damage in it; first samples may still be needed.
+    ending: Option<Option<Error>>,
     failed: Option<Error>,
 }
 
@@ -41,6 +44,7 @@ impl Opener {
             has_mdat: false,
             moov: None,
             warnings: Warnings::default(),
+            ending: None,
             failed: None,
         }
     }
@@ -74,6 +78,9 @@ impl Opener {
     }
 
     fn go_on(&mut self) -> Result<Step, Error> {
+        if let Some(damage) = self.ending.take() {
+            return self.finish(damage);
+        }
         while self.at < self.file_bytes {
             let left = self.file_bytes - self.at;
             let Some(head) = self.window(left.min(HEADER_BYTES_MAX)) else {
@@ -173,7 +180,7 @@ impl Opener {
 
     /// All boxes were seen, up to `damage`.
     fn finish(&mut self, damage: Option<Error>) -> Result<Step, Error> {
-        let Some((moov, fragments)) = self.moov.take() else {
+        let Some((mut moov, mut fragments)) = self.moov.take() else {
             return Err(damage.unwrap_or_else(|| self.no_moov()));
         };
         let file_bytes = self.file_bytes;
@@ -185,8 +192,14 @@ impl Opener {
                 file_bytes,
             }));
         }
-        let damage = damage.or(fragments.cut);
+        let damage = damage.or(fragments.cut.take());
         let empty = moov.tracks.iter().all(|track| track.table.count() == 0);
+        if (damage.is_none() || !empty)
+            && let Some((offset, bytes)) = self.first_samples(&mut moov)
+        {
+            (self.moov, self.ending) = (Some((moov, fragments)), Some(damage));
+            return Ok(Step::Need { offset, bytes });
+        }
         if let Some(damage) = damage {
             if empty {
                 return Err(damage);
@@ -195,6 +208,49 @@ impl Opener {
         }
         let warnings = core::mem::take(&mut self.warnings);
         moov.into_movie(warnings).map(|movie| Step::Done(Box::new(movie)))
+    }
+
+    /// Completes configurations by the tracks' first samples: gives the place of one that is
+    /// needed. Tracks that have nothing of the kind there are passed over.
+    fn first_samples(&self, moov: &mut Moov) -> Option<(u64, u64)> {
+        let mut needed = None;
+        let mut complete = |draft: &mut TrackDraft| -> Result<(), String> {
+            let first = draft.table.cursor(0, 1).next();
+            let Some(first) = first.filter(|_| !first_sample::is_complete(&draft.codec)) else {
+                return Ok(());
+            };
+            let place = (first.offset, u64::from(first.bytes));
+            if place.1 == 0
+                || place.1 > SAMPLE_BYTES_MAX
+                || place.0.saturating_add(place.1) > self.file_bytes
+            {
+                return Err("its parameter sets are not in its sample description".to_owned());
+            }
+            let start = usize::try_from(place.0.wrapping_sub(self.window_at)).ok();
+            let window = start.and_then(|start| self.window.get(start..)?.get(..place.1 as usize));
+            let Some(sample) = window else {
+                needed = Some(place);
+                return Ok(());
+            };
+            let (codec, length_bytes) = (&mut draft.codec, draft.length_bytes);
+            first_sample::complete(codec, sample, length_bytes).map_err(|error| {
+                format!("its parameter sets are neither in its description nor in its first sample ({error})")
+            })
+        };
+        let skipped = &mut moov.skipped;
+        moov.tracks.retain_mut(|draft| {
+            let done = complete(draft);
+            if let Err(reason) = &done {
+                let codec = Some(draft.codec.name().to_owned());
+                skipped.push(SkippedTrack {
+                    place: place(draft.trak),
+                    codec,
+                    reason: reason.clone(),
+                });
+            }
+            done.is_ok()
+        });
+        needed
     }
 
     fn no_moov(&self) -> Error {
@@ -217,6 +273,8 @@ const READ_BYTES: u64 = 4096;
 /// A movie of ten hours has about 30 MB.
 const MOOV_BYTES_MAX: u64 = 256 << 20;
 const MOOF_BYTES_MAX: u64 = 16 << 20;
+/// A first sample that is looked into.
+const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 /// Two for each of 30 fragments a second, for more than a day.
 const BOXES_MAX: u32 = 6_000_000;
 pub(crate) const FIRST_KINDS: [&[u8; 4]; 14] = [

@@ -1,7 +1,9 @@
 //! Sample descriptions: what a track is coded in.
 
+use bytes::Bytes;
+
 use super::boxes::{BoxView, FourCc};
-use crate::{Codec, Error, Kind, aac, h264};
+use crate::{Codec, Error, Kind, aac, av1, h264, h265, vp8, vp9};
 
 /// What the first sample description of a track says.
 pub(super) enum Description {
@@ -26,6 +28,10 @@ pub(super) fn read(stsd: &BoxView<'_>, kind: Kind) -> Result<Description, Error>
     };
     match (kind, &entry.kind.0) {
         (Kind::Video, b"avc1" | b"avc3") => read_avc(&entry),
+        (Kind::Video, b"hvc1" | b"hev1") => read_hevc(&entry),
+        (Kind::Video, b"vp08") => read_vp8(&entry),
+        (Kind::Video, b"vp09") => read_vp9(&entry),
+        (Kind::Video, b"av01") => read_av1(&entry),
         (Kind::Audio, b"mp4a") => read_mp4a(&entry),
         _ => Ok(Description::Other(entry.kind, not_carried(entry.kind))),
     }
@@ -33,10 +39,6 @@ pub(super) fn read(stsd: &BoxView<'_>, kind: Kind) -> Result<Description, Error>
 
 fn not_carried(kind: FourCc) -> String {
     let what = match &kind.0 {
-        b"hvc1" | b"hev1" => "H.265",
-        b"av01" => "AV1",
-        b"vp08" => "VP8",
-        b"vp09" => "VP9",
         b"mp4v" => "MPEG-4 part 2",
         b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
         b"apch" | b"apcn" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "ProRes",
@@ -62,10 +64,10 @@ fn read_avc(entry: &BoxView<'_>) -> Result<Description, Error> {
     };
     let length_bytes =
         h264::Config::nal_length_bytes(avcc.body).map_err(|error| inside(&avcc, error))?;
-    // An avc3 track may have all parameter sets among its samples.
+    // An avc3 track may have all parameter sets among its samples: see `first_sample`.
     if avcc.body.get(5).is_some_and(|count| count & 31 == 0) {
-        let reason = "its parameter sets are among the samples only, which is not supported";
-        return Ok(Description::Other(entry.kind, reason.to_owned()));
+        let codec = Codec::H264(h264::Config { sps: Vec::new(), pps: Vec::new() });
+        return Ok(Description::Carried { codec, length_bytes, data_reference });
     }
     match h264::Config::from_avcc(avcc.body) {
         Ok(config) => {
@@ -73,6 +75,93 @@ fn read_avc(entry: &BoxView<'_>) -> Result<Description, Error> {
         }
         Err(error) => refused(entry, &avcc, error),
     }
+}
+
+/// ISO/IEC 14496-15 section 8.4.1.
+fn read_hevc(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let data_reference = data_reference(entry)?;
+    let Some(hvcc) = entry.child_behind(VISUAL_BYTES, b"hvcC")? else {
+        return Err(entry.error("has no hvcC box"));
+    };
+    let length_bytes =
+        h265::Config::nal_length_bytes(hvcc.body).map_err(|error| inside(&hvcc, error))?;
+    // A hev1 track may have all parameter sets among its samples: see `first_sample`.
+    if hvcc.body.get(22).is_some_and(|arrays| *arrays == 0) {
+        let codec = Codec::H265(h265::Config { vps: Vec::new(), sps: Vec::new(), pps: Vec::new() });
+        return Ok(Description::Carried { codec, length_bytes, data_reference });
+    }
+    match h265::Config::from_hvcc(hvcc.body) {
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::H265(config), length_bytes, data_reference })
+        }
+        Err(error) => refused(entry, &hvcc, error),
+    }
+}
+
+/// VP Codec ISO Media File Format Binding, section 2. Of its `vpcC` box VP8 needs nothing.
+fn read_vp8(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let (width, height) = size(entry)?;
+    let codec = Codec::Vp8(vp8::Config { width, height });
+    Ok(Description::Carried { codec, length_bytes: 0, data_reference: data_reference(entry)? })
+}
+
+/// VP Codec ISO Media File Format Binding, sections 2 and 3.
+fn read_vp9(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let (width, height) = size(entry)?;
+    let Some(vpcc) = entry.child_behind(VISUAL_BYTES, b"vpcC")? else {
+        // See `first_sample`.
+        let codec = Codec::Vp9(vp9::Config {
+            width,
+            height,
+            profile: 0,
+            level: 0,
+            bit_depth: 0,
+            chroma_subsampling: 0,
+        });
+        let data_reference = data_reference(entry)?;
+        return Ok(Description::Carried { codec, length_bytes: 0, data_reference });
+    };
+    let mut fields = vpcc.fields();
+    let (version, _) = fields.version_and_flags()?;
+    if version != 1 {
+        let reason = format!("vpcC of version {version} is not supported");
+        return Ok(Description::Other(entry.kind, reason));
+    }
+    match vp9::Config::from_record(fields.take(fields.left())?, width, height) {
+        Ok(config) => Ok(Description::Carried {
+            codec: Codec::Vp9(config),
+            length_bytes: 0,
+            data_reference: data_reference(entry)?,
+        }),
+        Err(error) => refused(entry, &vpcc, error),
+    }
+}
+
+/// AV1 Codec ISO Media File Format Binding, section 2.
+fn read_av1(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let data_reference = data_reference(entry)?;
+    let Some(av1c) = entry.child_behind(VISUAL_BYTES, b"av1C")? else {
+        return Err(entry.error("has no av1C box"));
+    };
+    // The sequence header may be among the samples: see `first_sample`.
+    if av1c.body.len() == AV1C_BYTES {
+        let (width, height) = size(entry)?;
+        let codec = Codec::Av1(av1::Config { width, height, record: Bytes::new() });
+        return Ok(Description::Carried { codec, length_bytes: 0, data_reference });
+    }
+    match av1::Config::from_record(av1c.body) {
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::Av1(config), length_bytes: 0, data_reference })
+        }
+        Err(error) => refused(entry, &av1c, error),
+    }
+}
+
+/// The width and height of a VisualSampleEntry (ISO/IEC 14496-12 section 12.1.3).
+fn size(entry: &BoxView<'_>) -> Result<(u16, u16), Error> {
+    let mut fields = entry.fields();
+    fields.take(24)?;
+    Ok((fields.u16()?, fields.u16()?))
 }
 
 /// ISO/IEC 14496-14 section 5.6.1; QuickTime puts more fields before the boxes, and the `esds`
@@ -198,6 +287,8 @@ fn inside(place: &BoxView<'_>, error: Error) -> Error {
 const VISUAL_BYTES: usize = 78;
 /// Fields of an AudioSampleEntry before its boxes (section 12.2.3).
 const AUDIO_BYTES: usize = 28;
+/// An `av1C` box without open bitstream units.
+const AV1C_BYTES: usize = 4;
 const ES_DESCRIPTOR: u8 = 3;
 const DECODER_CONFIG_DESCRIPTOR: u8 = 4;
 const DECODER_SPECIFIC_INFO: u8 = 5;

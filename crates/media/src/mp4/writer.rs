@@ -177,12 +177,12 @@ impl FragmentWriter {
 impl TrackWriter {
     fn new(track: &Track) -> Self {
         let (depth, frame_duration) = match &track.codec {
-            Codec::H264(config) => {
-                let picture = config.picture().ok();
-                let rate = picture.as_ref().and_then(|picture| picture.frame_rate);
-                let span = rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64));
-                (picture.map_or(0, |picture| picture.reorder_depth), span)
-            }
+            Codec::H264(config) => pace(
+                config.picture().ok().map(|picture| (picture.reorder_depth, picture.frame_rate)),
+            ),
+            Codec::H265(config) => pace(
+                config.picture().ok().map(|picture| (picture.reorder_depth, picture.frame_rate)),
+            ),
             Codec::Aac(config) => (0, Some(config.frame_duration())),
             _ => (0, None),
         };
@@ -240,6 +240,12 @@ impl TrackWriter {
         let before = Some(i64::from(self.last_duration)).filter(|&ticks| ticks > 0);
         said.or(before).or(nominal).unwrap_or(1).clamp(1, TICKS_MAX) as u32
     }
+}
+
+/// The reorder depth and how long a picture lasts, of what parameter sets say of both.
+fn pace(picture: Option<(u8, Option<f64>)>) -> (u8, Option<MediaTime>) {
+    let (reorder_depth, frame_rate) = picture.unwrap_or((0, None));
+    (reorder_depth, frame_rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64)))
 }
 
 /// A held frame that goes into a fragment, with the decoding time of the one after it.

@@ -7,8 +7,9 @@ use super::pes::{Pes, Times};
 use super::psi::Listed;
 use super::sound::Sound;
 use crate::aac::AdtsHeader;
-use crate::h264::{AnnexB, NalType, recovery_point};
+use crate::h264::{NalType, recovery_point};
 use crate::movie::{Jumps, TrackBuilder, Unit, Warnings};
+use crate::nal::AnnexB;
 use crate::{Codec, Error, Kind, h264};
 
 /// A stream that is carried, as far as it was read.

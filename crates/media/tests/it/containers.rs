@@ -487,7 +487,7 @@ fn open_gops_and_gradual_refresh_keep_their_key_pictures_in_transport_streams() 
         let keys: Vec<_> = frames.iter().filter(|frame| frame.key.starts()).collect();
         assert!(keys.len() > 3 && keys.len() == movie.gops() as usize, "{name}: {}", keys.len());
         assert!(keys[1..].iter().all(|frame| frame.key == KeyKind::Recovery), "{name}");
-        let nals = h264::LengthPrefixed::new(&frames[0].payload, 4);
+        let nals = weir_media::nal::LengthPrefixed::new(&frames[0].payload, 4);
         assert!(nals.flatten().all(|nal| h264::NalType::of(nal) != h264::NalType::AUD));
         assert_eq!(frames[0].arrival, Instant::from_nanos(7));
     }

@@ -104,7 +104,7 @@ impl Track {
             clock_rate_hz: description.clock_rate_hz,
             bye: false,
             frames_not_kept: 0,
-            codec: codec_name_of(&depacketiser),
+            codec: depacketiser.codec_name(),
             payload_type: description.payload_type,
             source: None,
             statistics: Statistics::new(description.clock_rate_hz),
@@ -460,12 +460,7 @@ impl Track {
 /// The codec's name as people write it, of any track.
 pub(super) fn codec_name(description: &TrackDescription) -> &str {
     match &description.depacketiser {
-        Ok(depacketiser) => codec_name_of(depacketiser),
+        Ok(depacketiser) => depacketiser.codec_name(),
         Err(_) => &description.encoding,
     }
-}
-
-fn codec_name_of(depacketiser: &Depacketiser) -> &'static str {
-    // Of the payload formats read here only H.264 may keep its parameters for later.
-    depacketiser.codec().map_or("H.264", |codec| codec.name())
 }

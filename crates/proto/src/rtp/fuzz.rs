@@ -22,6 +22,24 @@ pub fn fuzz_h264_depack(data: &[u8]) {
     }
 }
 
+/// A script of H.265 packets.
+pub fn fuzz_h265_depack(data: &[u8]) {
+    let parameters = "sprop-vps=QAEMAf//AQ==;sprop-sps=QgEBAWAAAAMAkAAAAwAAAwA8oAoIDA==;\
+                      sprop-pps=RAHAcw==";
+    for parameters in ["", parameters] {
+        let made = Depacketiser::from_sdp("H265", 90_000, None, parameters);
+        depacketise(made.expect("the parameters are valid"), data);
+    }
+}
+
+/// A script of VP8, VP9 and AV1 packets.
+pub fn fuzz_vpx_av1_depack(data: &[u8]) {
+    for name in ["VP8", "VP9", "AV1"] {
+        let made = Depacketiser::from_sdp(name, 90_000, None, "");
+        depacketise(made.expect("no parameter is needed"), data);
+    }
+}
+
 /// A script of AAC packets. The bytes also stand for parameters.
 pub fn fuzz_aac_depack(data: &[u8]) {
     for parameters in ["mode=AAC-hbr;config=1190", "mode=AAC-lbr;config=1190"] {

@@ -22,7 +22,7 @@ pub(crate) async fn images(host: &Host, name: &str, sizes: &[usize]) -> Arc<Movi
     let file = host.open(&path).await.expect("it was just written");
     let mut movie = Movie::open(host, name, &path, file).await.expect("it is whole");
     let _ = std::fs::remove_file(&path);
-    movie.tracks[0].codec = Codec::Jpeg(jpeg::Config { width: 320, height: 240 });
+    movie.tracks[0].codec = Codec::Jpeg(jpeg::Config { width: 320, height: 240, coding: None });
     Arc::new(movie)
 }
 

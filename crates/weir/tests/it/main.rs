@@ -9,6 +9,7 @@
 
 mod bad_peers;
 mod behind;
+mod codecs_video;
 mod libraries;
 mod movies;
 mod players;

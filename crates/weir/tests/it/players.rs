@@ -9,7 +9,7 @@ use crate::program::{Finished, Folder, Running, Server, installed};
 
 /// Twice the movie's length and more.
 const LIMIT: Duration = Duration::from_secs(20);
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+pub(crate) const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
 fn ffmpeg(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffmpeg");
@@ -18,7 +18,7 @@ fn ffmpeg(url: &str, transport: &str) -> Command {
 }
 
 /// Decodes everything; the number of pictures stands in the report on standard output.
-fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
+pub(crate) fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
     let mut command = ffmpeg(url, transport);
     command.args([
         "-map",
@@ -35,7 +35,7 @@ fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
 }
 
 /// The last `frame=` of ffmpeg's report.
-fn frames_decoded(report: &str) -> Option<u64> {
+pub(crate) fn frames_decoded(report: &str) -> Option<u64> {
     report.lines().rev().find_map(|line| line.strip_prefix("frame="))?.trim().parse().ok()
 }
 
@@ -83,7 +83,7 @@ fn gstreamer_saves(url: &str, transport: &str, media: &str, all: bool, file: &Pa
 }
 
 /// Holds that GStreamer came to the end and said nothing.
-fn assert_quiet(finished: &Finished, name: &str) {
+pub(crate) fn assert_quiet(finished: &Finished, name: &str) {
     let said = without_dispose_race(&finished.err);
     if is_pause_race(&said) {
         return;

@@ -1,8 +1,13 @@
 //! Frames into RTP payloads, once for all viewers.
 
 pub(in crate::rtp) mod aac;
+pub(in crate::rtp) mod av1;
 pub(in crate::rtp) mod h264;
+pub(in crate::rtp) mod h265;
+mod nal;
 mod sdp;
+pub(in crate::rtp) mod vp8;
+pub(in crate::rtp) mod vp9;
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, Frame, KeyKind, MediaTime, Track, TrackId};
@@ -103,6 +108,10 @@ pub struct Packer {
 #[derive(Clone, Debug)]
 enum Format {
     H264(h264::Packer),
+    H265(h265::Packer),
+    Vp8,
+    Vp9,
+    Av1(av1::Packer),
     Aac,
 }
 
@@ -117,7 +126,11 @@ impl Packer {
             return Err(Error::PacketSize { bytes: packet_bytes_max });
         }
         let format = match &track.codec {
-            Codec::H264(config) => Format::H264(h264::Packer::new(config)),
+            Codec::H264(config) => Format::H264(h264::packer(config)),
+            Codec::H265(config) => Format::H265(h265::packer(config)),
+            Codec::Vp8(_) => Format::Vp8,
+            Codec::Vp9(_) => Format::Vp9,
+            Codec::Av1(config) => Format::Av1(av1::Packer::new(config)),
             Codec::Aac(_) => Format::Aac,
             other => return Err(Error::Codec { name: other.name() }),
         };
@@ -134,12 +147,13 @@ impl Packer {
         self.clock_rate_hz
     }
 
-    /// NAL units left out so far because RTP has no way to carry them: the types 0 and 24 to 31,
-    /// which RFC 6184 uses for itself.
+    /// NAL units left out so far because RTP has no way to carry them: of H.264 the types 0 and
+    /// 24 to 31, which RFC 6184 uses for itself, of H.265 those from 48 on, which RFC 7798 does.
     pub fn nal_units_dropped(&self) -> u64 {
         match &self.format {
             Format::H264(packer) => packer.nal_units_dropped,
-            Format::Aac => 0,
+            Format::H265(packer) => packer.nal_units_dropped,
+            _ => 0,
         }
     }
 
@@ -164,6 +178,10 @@ impl Packer {
         let mut out = Pieces::in_room(room, frame.payload.len(), self.payload_bytes_max);
         match &mut self.format {
             Format::H264(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::H265(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::Vp8 => vp8::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::Vp9 => vp9::pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::Av1(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
             Format::Aac => aac::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
         }
         let last = out.pieces.last_mut().ok_or(Error::Empty)?;
@@ -189,7 +207,8 @@ impl Packer {
 /// When the codec has no payload format here, or its sampling rate is zero.
 pub fn clock_rate_hz(codec: &Codec) -> Result<u32, Error> {
     match codec {
-        Codec::H264(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::H264(_) | Codec::H265(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::Vp8(_) | Codec::Vp9(_) | Codec::Av1(_) => Ok(VIDEO_CLOCK_HZ),
         Codec::Aac(config) if config.sample_rate_hz == 0 => Err(Error::SampleRate),
         Codec::Aac(config) => Ok(config.sample_rate_hz),
         other => Err(Error::Codec { name: other.name() }),
@@ -227,7 +246,7 @@ pub enum Error {
         /// The size of the payload.
         bytes: usize,
     },
-    /// An H.264 access unit ends inside a NAL unit.
+    /// An H.264 or H.265 access unit ends inside a NAL unit.
     #[error(
         "access unit of {bytes} bytes: the NAL unit at byte {at} says that it is {nal_bytes} \
          bytes long"
@@ -240,8 +259,14 @@ pub enum Error {
         /// The size of the access unit.
         bytes: usize,
     },
+    /// An AV1 temporal unit ends inside an open bitstream unit, or breaks its syntax.
+    #[error("temporal unit of {bytes} bytes: not a row of open bitstream units")]
+    Obu {
+        /// The size of the temporal unit.
+        bytes: usize,
+    },
     /// A parameter set of the configuration does not fit the length fields of RTP.
-    #[error("H.264 parameter set of {bytes} bytes: expected 1 to {}", u16::MAX)]
+    #[error("parameter set of {bytes} bytes: expected 1 to {}", u16::MAX)]
     ParameterSet {
         /// Its size.
         bytes: usize,

@@ -48,7 +48,7 @@ fn offered(track: &Track) -> Result<OfferedTrack, pack::Error> {
         },
         payload_type,
         rtpmap: attributes.rtpmap,
-        fmtp: Some(attributes.fmtp),
+        fmtp: attributes.fmtp,
         control: track_control(track.id.0),
         bandwidth_kbps: None,
     })
