@@ -6,7 +6,7 @@ use weir_time::Instant;
 
 use crate::h264::{AccessUnit, AnnexB, Config, LengthPrefixed, PictureInfo, recovery_point};
 use crate::mp4::{FragmentWriter, Movie, Opener, Step};
-use crate::{MediaTime, TrackId, aac};
+use crate::{MediaTime, TrackId, aac, jpeg, opus};
 
 /// `data` as an MP4 file: opens it, walks over its GOPs and writes its frames anew.
 pub fn fuzz_mp4(data: &[u8]) {
@@ -72,6 +72,31 @@ pub fn fuzz_sps(data: &[u8]) {
     let _ = PictureInfo::from_sps(&[&[0x67], data].concat());
 }
 
+/// `data` as a JPEG image: where it ends, its head, and its scan coded anew.
+pub fn fuzz_jpeg(data: &[u8]) {
+    if let Ok(Some(bytes)) = jpeg::image_bytes(data) {
+        assert!(bytes <= data.len());
+    }
+    let Ok(head) = jpeg::Head::read(data) else { return };
+    assert!(head.scan_at <= data.len());
+    let _ = head.config();
+    // A row of blocks is held in memory: bounded by the width.
+    if let Ok(recoded) = jpeg::recode(data, &head) {
+        assert!(recoded.entropy.len() <= 64 + 16 * data.len());
+    }
+}
+
+/// `data` as an Opus identification header, as a `dOps` box and as a packet.
+pub fn fuzz_opus(data: &[u8]) {
+    for read in [opus::Config::from_opus_head, opus::Config::from_dops] {
+        if let Ok(config) = read(data) {
+            assert_eq!(opus::Config::from_dops(&config.to_dops()).as_ref(), Ok(&config));
+            assert_eq!(opus::Config::from_opus_head(&config.to_opus_head()), Ok(config));
+        }
+    }
+    assert!(opus::packet_samples(data).is_none_or(|samples| samples <= 5_760));
+}
+
 /// `data` as NAL units: a byte stream, and behind lengths of each size.
 pub fn fuzz_nal(data: &[u8]) {
     let sets = |set: &'static [u8]| vec![Bytes::from_static(set)];
@@ -100,7 +125,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
         fn no_entry_panics(data in prop::collection::vec(any::<u8>(), 0..300)) {
-            for entry in [fuzz_mp4, fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal] {
+            for entry in
+                [fuzz_mp4, fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal, fuzz_jpeg, fuzz_opus]
+            {
                 entry(&data);
             }
             let avcc = crate::h264::tests::config().to_avcc();

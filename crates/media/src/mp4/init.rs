@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::{g711_entry, jpeg_entry, opus_entry};
 use crate::{Codec, Error, Kind, Track, aac, h264};
 
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
@@ -61,7 +62,8 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
             let picture = config.picture()?;
             (width, height) = (picture.width, picture.height);
         }
-        Codec::Aac(_) => {}
+        Codec::Jpeg(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Aac(_) | Codec::Opus(_) | Codec::G711(_) => {}
         other => return Err(Error::unsupported("MP4 sample entry", other.name())),
     }
     put_box(out, b"trak", |out| {
@@ -111,6 +113,9 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
             match &track.codec {
                 Codec::H264(config) => put_avc1(out, config, width, height),
                 Codec::Aac(config) => put_mp4a(out, config),
+                Codec::Jpeg(config) => jpeg_entry::put(out, config),
+                Codec::Opus(config) => opus_entry::put(out, config),
+                Codec::G711(config) => g711_entry::put(out, config),
                 _ => {}
             }
         });
@@ -175,7 +180,7 @@ fn put_mp4a(out: &mut BytesMut, config: &aac::Config) {
 }
 
 /// A descriptor's tag and length, five bytes (ISO/IEC 14496-1 section 8.3.3).
-fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
+pub(super) fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
     out.put_u8(tag);
     for shift in [21, 14, 7] {
         out.put_u8(0x80 | (bytes >> shift & 0x7f) as u8);
@@ -213,6 +218,6 @@ fn put_matrix(out: &mut BytesMut) {
 
 const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 /// 72, as a fixed-point number of 16.16 bits.
-const DOTS_AN_INCH: u32 = 0x48_0000;
+pub(super) const DOTS_AN_INCH: u32 = 0x48_0000;
 /// streamType 5 and the reserved bit.
 const AUDIO_STREAM: u8 = 0x15;

@@ -4,11 +4,14 @@
 //! groups samples by GOPs. [`FragmentWriter`] makes fragmented MP4 of frames.
 
 mod boxes;
+mod g711_entry;
 mod init;
+mod jpeg_entry;
 mod moof;
 mod moov;
 mod movie;
 mod opener;
+mod opus_entry;
 mod stbl;
 mod stsd;
 mod table;

@@ -3,7 +3,7 @@
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
 use super::moof::Fragments;
 use super::moov::Moov;
-use super::{Movie, Warnings};
+use super::{Movie, Warnings, jpeg_entry};
 use crate::Error;
 
 /// Opens an MP4 or QuickTime file, fragmented or not, by asking for the parts of it that it needs.
@@ -43,6 +43,8 @@ pub struct Opener {
     needed: Option<(u64, u64)>,
     has_mdat: bool,
     moov: Option<(Moov, Fragments)>,
+    /// The movie, and the first track whose images have not been looked at.
+    looking: Option<(Box<Movie>, usize)>,
     warnings: Warnings,
     failed: Option<Error>,
 }
@@ -73,6 +75,7 @@ impl Opener {
             needed: None,
             has_mdat: false,
             moov: None,
+            looking: None,
             warnings: Warnings::default(),
             failed: None,
         }
@@ -107,6 +110,9 @@ impl Opener {
     }
 
     fn go_on(&mut self) -> Result<Step, Error> {
+        if let Some((movie, track)) = self.looking.take() {
+            return Ok(self.look(movie, track));
+        }
         while self.at < self.file_bytes {
             let left = self.file_bytes - self.at;
             let Some(head) = self.window(left.min(HEADER_BYTES_MAX)) else {
@@ -227,7 +233,27 @@ impl Opener {
             self.warnings.push(format!("{damage}; what stands before it is used"));
         }
         let warnings = core::mem::take(&mut self.warnings);
-        Movie::new(moov, warnings).map(|movie| Step::Done(Box::new(movie)))
+        let movie = Box::new(Movie::new(moov, warnings)?);
+        Ok(self.look(movie, 0))
+    }
+
+    /// Looks at the first image of each track of JPEG images, for the movie's boxes do not say how
+    /// these are coded.
+    fn look(&mut self, mut movie: Box<Movie>, from: usize) -> Step {
+        for track in from..movie.tracks().len() {
+            let Some(place) = jpeg_entry::first_image(&movie, track) else {
+                continue;
+            };
+            self.at = place.start;
+            match self.window(place.end - place.start) {
+                Some(image) => jpeg_entry::look_at(&mut movie, track, image),
+                None => {
+                    self.looking = Some((movie, track));
+                    return Step::Need { offset: place.start, bytes: place.end - place.start };
+                }
+            }
+        }
+        Step::Done(movie)
     }
 
     fn no_moov(&self) -> Error {

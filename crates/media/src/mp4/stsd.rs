@@ -1,6 +1,7 @@
 //! Sample descriptions: what a track is coded in.
 
 use super::boxes::{BoxView, FourCc};
+use super::{g711_entry, jpeg_entry, opus_entry};
 use crate::{Codec, Error, Kind, aac, h264};
 
 /// What the first sample description of a track says.
@@ -27,6 +28,9 @@ pub(super) fn read(stsd: &BoxView<'_>, kind: Kind) -> Result<Description, Error>
     match (kind, &entry.kind.0) {
         (Kind::Video, b"avc1" | b"avc3") => read_avc(&entry),
         (Kind::Audio, b"mp4a") => read_mp4a(&entry),
+        (Kind::Video, b"jpeg" | b"mjpa" | b"mp4v") => jpeg_entry::read(&entry),
+        (Kind::Audio, b"Opus") => opus_entry::read(&entry),
+        (Kind::Audio, b"alaw" | b"ulaw") => g711_entry::read(&entry),
         _ => Ok(Description::Other(entry.kind, not_carried(entry.kind))),
     }
 }
@@ -37,17 +41,14 @@ fn not_carried(kind: FourCc) -> String {
         b"av01" => "AV1",
         b"vp08" => "VP8",
         b"vp09" => "VP9",
-        b"mp4v" => "MPEG-4 part 2",
-        b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
+        b"mjpb" => "Motion JPEG of format B",
         b"apch" | b"apcn" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "ProRes",
         b"encv" | b"enca" => return "it is encrypted".to_owned(),
         b"ac-3" => "AC-3",
         b"ec-3" => "E-AC-3",
-        b"Opus" => "Opus",
         b"fLaC" => "FLAC",
         b"alac" => "ALAC",
         b".mp3" => "MP3",
-        b"alaw" | b"ulaw" => "G.711",
         b"sowt" | b"twos" | b"lpcm" | b"ipcm" | b"fpcm" | b"in24" | b"in32" | b"raw " => "PCM",
         _ => return "this codec is not supported".to_owned(),
     };
@@ -115,7 +116,10 @@ fn read_mp4a(entry: &BoxView<'_>) -> Result<Description, Error> {
     }
 }
 
-fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>, Error> {
+pub(super) fn find_esds<'a>(
+    entry: &BoxView<'a>,
+    skip: usize,
+) -> Result<Option<BoxView<'a>>, Error> {
     if let Some(esds) = entry.child_behind(skip, b"esds")? {
         return Ok(Some(esds));
     }
@@ -127,7 +131,7 @@ fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>
 
 /// The object type indication and the decoder specific information (ISO/IEC 14496-1 sections
 /// 7.2.6.5 to 7.2.6.7).
-fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
+pub(super) fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     let mut fields = esds.fields();
     fields.version_and_flags()?;
     let expect = |tag: u8, came: u8, at: usize| {
@@ -170,7 +174,7 @@ fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     Ok((object_type, fields.take(asc_bytes)?))
 }
 
-fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
+pub(super) fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
     let mut fields = entry.fields();
     fields.take(6)?;
     fields.u16()
@@ -178,7 +182,11 @@ fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
 
 /// A track whose configuration is of a kind that weir does not carry is passed over; one whose
 /// configuration is broken is an error.
-fn refused(entry: &BoxView<'_>, place: &BoxView<'_>, error: Error) -> Result<Description, Error> {
+pub(super) fn refused(
+    entry: &BoxView<'_>,
+    place: &BoxView<'_>,
+    error: Error,
+) -> Result<Description, Error> {
     match error {
         Error::Unsupported { .. } => Ok(Description::Other(entry.kind, error.to_string())),
         error => Err(inside(place, error)),
@@ -195,9 +203,9 @@ fn inside(place: &BoxView<'_>, error: Error) -> Error {
 }
 
 /// Fields of a VisualSampleEntry before its boxes (ISO/IEC 14496-12 section 12.1.3).
-const VISUAL_BYTES: usize = 78;
+pub(super) const VISUAL_BYTES: usize = 78;
 /// Fields of an AudioSampleEntry before its boxes (section 12.2.3).
-const AUDIO_BYTES: usize = 28;
+pub(super) const AUDIO_BYTES: usize = 28;
 const ES_DESCRIPTOR: u8 = 3;
 const DECODER_CONFIG_DESCRIPTOR: u8 = 4;
 const DECODER_SPECIFIC_INFO: u8 = 5;

@@ -9,6 +9,7 @@
 
 mod bad_peers;
 mod behind;
+mod codecs_more;
 mod movies;
 mod players;
 mod plays;

@@ -9,16 +9,16 @@ use crate::program::{Finished, Folder, Running, Server, installed};
 
 /// Twice the movie's length and more.
 const LIMIT: Duration = Duration::from_secs(20);
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+pub(crate) const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
-fn ffmpeg(url: &str, transport: &str) -> Command {
+pub(crate) fn ffmpeg(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "warning", "-rtsp_transport", transport, "-i", url]);
     command
 }
 
 /// Decodes everything; the number of pictures stands in the report on standard output.
-fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
+pub(crate) fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
     let mut command = ffmpeg(url, transport);
     command.args([
         "-map",
@@ -35,19 +35,19 @@ fn ffmpeg_decodes(url: &str, transport: &str) -> Command {
 }
 
 /// The last `frame=` of ffmpeg's report.
-fn frames_decoded(report: &str) -> Option<u64> {
+pub(crate) fn frames_decoded(report: &str) -> Option<u64> {
     report.lines().rev().find_map(|line| line.strip_prefix("frame="))?.trim().parse().ok()
 }
 
 /// Prints one line a packet: the track's number first.
-fn ffprobe_counts(url: &str, transport: &str) -> Command {
+pub(crate) fn ffprobe_counts(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "warning", "-rtsp_transport", transport, "-count_packets"]);
     command.args(["-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv=p=0", url]);
     command
 }
 
-fn frames_counted(report: &str) -> Frames {
+pub(crate) fn frames_counted(report: &str) -> Frames {
     let of = |kind: &str| {
         let counts = report.lines().find_map(|line| line.strip_prefix(kind));
         counts
@@ -83,7 +83,7 @@ fn gstreamer_saves(url: &str, transport: &str, media: &str, all: bool, file: &Pa
 }
 
 /// Holds that GStreamer came to the end and said nothing.
-fn assert_quiet(finished: &Finished, name: &str) {
+pub(crate) fn assert_quiet(finished: &Finished, name: &str) {
     let said = without_dispose_race(&finished.err);
     if is_pause_race(&said) {
         return;

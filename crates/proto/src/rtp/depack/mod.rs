@@ -2,7 +2,9 @@
 
 mod aac;
 mod h264;
+mod jpeg;
 mod sdp;
+mod sound;
 
 use std::collections::VecDeque;
 
@@ -35,6 +37,8 @@ pub struct Depacketiser {
 enum Format {
     H264(Box<h264::Depacketiser>),
     Aac(aac::Depacketiser),
+    Jpeg(Box<jpeg::Depacketiser>),
+    Sound(sound::Depacketiser),
 }
 
 /// What came out.
@@ -143,7 +147,9 @@ impl Depacketiser {
     /// `encoding_name`, `clock_rate_hz` and `channels` are those of its `a=rtpmap`; `parameters`
     /// is what stands behind the payload type in its `a=fmtp`, or nothing: pairs `name=value`
     /// between semicolons. `H264` (RFC 6184 section 8.1) may be without `sprop-parameter-sets`;
-    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`.
+    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`; `JPEG` (RFC 2435), `opus`
+    /// (RFC 7587), `PCMU` and `PCMA` (RFC 3551) need none. What the static payload types stand for
+    /// says [`crate::rtp::StaticType`].
     ///
     /// # Errors
     /// When there is no payload format of this name here, or a parameter is missing or cannot be
@@ -172,11 +178,13 @@ impl Depacketiser {
     }
 
     /// What the access units are coded in. `None` for H.264 whose parameter sets are not known
-    /// yet: they come as [`Output::Codec`].
+    /// yet, and for JPEG before the first image: they come as [`Output::Codec`].
     pub fn codec(&self) -> Option<Codec> {
         match &self.format {
             Format::H264(h264) => h264.codec(),
             Format::Aac(aac) => Some(aac.codec()),
+            Format::Jpeg(jpeg) => jpeg.codec(),
+            Format::Sound(sound) => Some(sound.codec()),
         }
     }
 
@@ -202,6 +210,8 @@ impl Depacketiser {
         match &mut self.format {
             Format::H264(h264) => h264.push(&input, &mut self.outbox),
             Format::Aac(aac) => aac.push(&input, &mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.push(&input, &mut self.outbox),
+            Format::Sound(sound) => sound.push(&input, &mut self.outbox),
         }
     }
 
@@ -216,6 +226,8 @@ impl Depacketiser {
         match &mut self.format {
             Format::H264(h264) => h264.flush(&mut self.outbox),
             Format::Aac(aac) => aac.flush(&mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.flush(&mut self.outbox),
+            Format::Sound(_) => {}
         }
         self.at_start = true;
     }

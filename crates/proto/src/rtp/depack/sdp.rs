@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use weir_media::{aac::Config, h264::NalType};
+use weir_media::g711::{self, Law};
+use weir_media::{Codec, aac::Config, h264::NalType, opus};
 
-use super::{Counts, Format, aac, h264};
+use super::{Counts, Format, aac, h264, sound};
 use crate::rtp::VIDEO_CLOCK_HZ;
 
 /// Why a payload type cannot be depacketised.
@@ -13,7 +14,7 @@ use crate::rtp::VIDEO_CLOCK_HZ;
 #[non_exhaustive]
 pub enum Error {
     /// No payload format of this name.
-    #[error("RTP payload format {name}: expected H264 or mpeg4-generic")]
+    #[error("RTP payload format {name}: it is not supported")]
     Encoding {
         /// The encoding name.
         name: String,
@@ -68,6 +69,21 @@ pub(super) fn format(
     if encoding_name.eq_ignore_ascii_case("mpeg4-generic") {
         return Ok(Format::Aac(aac(clock_rate_hz, channels, parameters)?));
     }
+    if encoding_name.eq_ignore_ascii_case("JPEG") {
+        return match clock_rate_hz {
+            VIDEO_CLOCK_HZ => Ok(Format::Jpeg(Box::default())),
+            hz => Err(Error::ClockRate { name: "JPEG", hz }),
+        };
+    }
+    let sound = |codec| Ok(Format::Sound(sound::Depacketiser::new(codec)));
+    if encoding_name.eq_ignore_ascii_case("opus") {
+        return sound(Codec::Opus(opus(clock_rate_hz, parameters)?));
+    }
+    for (name, law) in [("PCMA", Law::A), ("PCMU", Law::Mu)] {
+        if encoding_name.eq_ignore_ascii_case(name) {
+            return sound(Codec::G711(g711(name, law, clock_rate_hz, channels)?));
+        }
+    }
     Err(Error::Encoding { name: encoding_name.chars().take(64).collect() })
 }
 
@@ -100,6 +116,33 @@ fn h264(
         counts.parameter_sets_ignored += u64::from(!taken);
     }
     Ok(depacketiser)
+}
+
+/// RFC 7587 sections 6.1 and 7.
+fn opus(clock_rate_hz: u32, parameters: &str) -> Result<opus::Config, Error> {
+    if clock_rate_hz != opus::CLOCK_RATE_HZ {
+        return Err(Error::ClockRate { name: "opus", hz: clock_rate_hz });
+    }
+    // Nothing said means mono; yet two channels hold whatever comes.
+    let is_mono = value_of(parameters, "sprop-stereo") == Some("0");
+    Ok(opus::Config::plain(if is_mono { 1 } else { 2 }))
+}
+
+/// RFC 3551 sections 4.1 and 4.5.14.
+fn g711(
+    name: &'static str,
+    law: Law,
+    clock_rate_hz: u32,
+    channels: Option<u8>,
+) -> Result<g711::Config, Error> {
+    let channels = channels.unwrap_or(1);
+    if clock_rate_hz == 0 {
+        return Err(Error::ClockRate { name, hz: 0 });
+    }
+    if channels == 0 {
+        return Err(Error::Channels { rtpmap: 0, config: 1 });
+    }
+    Ok(g711::Config { law, sample_rate_hz: clock_rate_hz, channels })
 }
 
 /// RFC 3640 sections 3.3.5, 3.3.6 and 4.1.
@@ -223,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn sound_of_whole_packets_is_known_by_its_map() {
+        use pack::{g711::tests::track as g711_track, opus::tests::track as opus_track};
+        let codec = |name, rate_hz, channels, parameters| {
+            Depacketiser::from_sdp(name, rate_hz, channels, parameters).unwrap().codec().unwrap()
+        };
+        assert_eq!(codec("OPUS", 48_000, Some(2), "sprop-stereo=0"), opus_track(1).codec);
+        assert_eq!(codec("opus", 48_000, Some(2), "useinbandfec=1"), opus_track(2).codec);
+        assert_eq!(codec("PCMU", 8_000, None, ""), g711_track(Law::Mu, 8_000, 1).codec);
+        assert_eq!(codec("pcma", 16_000, Some(2), ""), g711_track(Law::A, 16_000, 2).codec);
+        let refused = [("opus", 8_000), ("JPEG", 8_000), ("PCMU", 0)];
+        for (name, hz) in refused {
+            assert_eq!(refusal(name, hz, ""), Error::ClockRate { name, hz });
+        }
+    }
+
+    #[test]
     fn h264_needs_no_parameters_at_all() {
         let depacketiser = Depacketiser::from_sdp("h264", 90_000, None, "").unwrap();
         assert_eq!(depacketiser.codec(), None);
@@ -250,8 +309,8 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_refused_by_its_name() {
         assert_eq!(
-            refusal("VP8", 90_000, "").to_string(),
-            "RTP payload format VP8: expected H264 or mpeg4-generic"
+            refusal("theora", 90_000, "").to_string(),
+            "RTP payload format theora: it is not supported"
         );
         assert_eq!(refusal("H264", 0, ""), Error::ClockRate { name: "H264", hz: 0 });
         assert_eq!(
