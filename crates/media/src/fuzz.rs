@@ -8,7 +8,7 @@ use crate::h264::{Config, PictureInfo, recovery_point};
 use crate::movie::{Movie, Opener, Step};
 use crate::mp4::FragmentWriter;
 use crate::nal::{AccessUnit, AnnexB, LengthPrefixed};
-use crate::{MediaTime, TrackId, aac, av1, h265, vp8, vp9};
+use crate::{MediaTime, TrackId, aac, av1, h265, jpeg, opus, vp8, vp9};
 
 /// `data` as a movie file of any format: opens it, walks over its GOPs and writes its frames anew.
 pub fn fuzz_movie(data: &[u8]) {
@@ -169,6 +169,31 @@ pub fn fuzz_vpx_av1(data: &[u8]) {
     }
 }
 
+/// `data` as a JPEG image: where it ends, its head, and its scan coded anew.
+pub fn fuzz_jpeg(data: &[u8]) {
+    if let Ok(Some(bytes)) = jpeg::image_bytes(data) {
+        assert!(bytes <= data.len());
+    }
+    let Ok(head) = jpeg::Head::read(data) else { return };
+    assert!(head.scan_at <= data.len());
+    let _ = head.config();
+    // A row of blocks is held in memory: bounded by the width.
+    if let Ok(recoded) = jpeg::recode(data, &head) {
+        assert!(recoded.entropy.len() <= 64 + 16 * data.len());
+    }
+}
+
+/// `data` as an Opus identification header, as a `dOps` box and as a packet.
+pub fn fuzz_opus(data: &[u8]) {
+    for read in [opus::Config::from_opus_head, opus::Config::from_dops] {
+        if let Ok(config) = read(data) {
+            assert_eq!(opus::Config::from_dops(&config.to_dops()).as_ref(), Ok(&config));
+            assert_eq!(opus::Config::from_opus_head(&config.to_opus_head()), Ok(config));
+        }
+    }
+    assert!(opus::packet_samples(data).is_none_or(|samples| samples <= 5_760));
+}
+
 /// `data` as NAL units: a byte stream, and behind lengths of each size.
 pub fn fuzz_nal(data: &[u8]) {
     let sets = |set: &'static [u8]| vec![Bytes::from_static(set)];
@@ -200,7 +225,7 @@ mod tests {
             for entry in [fuzz_movie, fuzz_flv, fuzz_ts, fuzz_mjpeg] {
                 entry(&data);
             }
-            for entry in [fuzz_mp4, fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal] {
+            for entry in [fuzz_avcc, fuzz_asc, fuzz_sps, fuzz_nal, fuzz_jpeg, fuzz_opus] {
                 entry(&data);
             }
             for entry in [fuzz_hvcc, fuzz_nal_h265, fuzz_vpx_av1] {

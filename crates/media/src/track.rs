@@ -37,7 +37,7 @@ pub enum Codec {
     /// without temporal delimiters, as in MP4.
     Av1(av1::Config),
     /// Motion JPEG. A frame's payload is one image from SOI to EOI (ITU-T T.81), whose tables
-    /// are its own.
+    /// are its own; without tables of Huffman codes it means the standard ones.
     Jpeg(jpeg::Config),
     /// AAC (ISO/IEC 14496-3). A frame's payload is one raw access unit, without ADTS header.
     Aac(aac::Config),

@@ -191,8 +191,8 @@ impl Head {
         (greatest(|c| c.horizontal), greatest(|c| c.vertical))
     }
 
-    /// The table of DC codes that a component of the scan uses; the standard one where the image
-    /// brings none at all, as images in AVI files do.
+    /// The table of DC codes that a component of the scan uses; a standard one where the image
+    /// brings none for destinations 0 and 1, as images in AVI files do not.
     pub fn dc_codes(&self, of: &ScanComponent) -> Option<&CodeTable> {
         self.codes.dc(of.dc)
     }

@@ -41,3 +41,6 @@ impl Config {
 }
 
 const IMAGE: &str = "JPEG image";
+
+#[cfg(test)]
+mod tests;

@@ -185,7 +185,8 @@ impl Movie {
         first.map_or(self.duration, |(line, sample)| line.pts(sample.dts, sample.shift))
     }
 
-    /// The samples of a GOP, of all tracks, in the order of their decoding times.
+    /// The samples of a GOP, of all tracks, in the order of their decoding times. G.711 that the
+    /// file has one by one comes in runs of up to 20 ms, each as one sample.
     pub fn gop_samples(&self, gop: u32) -> GopSamples<'_> {
         let queues = (0..self.indexes.len()).filter_map(|track| {
             let index = self.indexes.get(track)?;
@@ -349,7 +350,7 @@ impl Movie {
         let table = &self.indexes.get(self.main)?.table;
         let first = match self.starts {
             Starts::Keys => table.keys.get(gop)?,
-            Starts::Every(samples) => gop.checked_mul(samples)?,
+            Starts::Every(samples) => table.run_start(gop.checked_mul(samples)?),
         };
         (first < table.count()).then_some(first)
     }
@@ -372,7 +373,7 @@ impl Movie {
             return index.table.count();
         };
         let start = line.dts(sample.dts);
-        index.table.first_where(|dts| index.line.dts(dts) >= start)
+        index.table.run_start(index.table.first_where(|dts| index.line.dts(dts) >= start))
     }
 
     fn raw(&self, track: usize, index: u32) -> Option<(TimeLine, RawSample)> {

@@ -10,8 +10,10 @@ pub(crate) struct SampleTable {
     pub(crate) times: Vec<TimeRun>,
     pub(crate) shifts: Vec<ShiftRun>,
     pub(crate) keys: Keys,
+    /// How many samples, all of one size, a cursor may give out as one; 0 like 1.
+    pub(crate) run_max: u32,
     /// Where the bytes of the last sample that was appended end.
-    next_offset: u64,
+    pub(super) next_offset: u64,
 }
 
 /// Samples with the same duration, up to the next run.
@@ -79,6 +81,24 @@ impl SampleTable {
             }
         }
         low
+    }
+
+    /// The sample that the run starts with which a sample belongs to: see [`Cursor`].
+    pub(crate) fn run_start(&self, index: u32) -> u32 {
+        let chunk = self.chunks.firsts.partition_point(|&first| first <= index).saturating_sub(1);
+        let first = self.chunks.firsts.get(chunk).copied().unwrap_or(0).min(index);
+        index - (index - first) % self.run_samples(chunk)
+    }
+
+    /// Samples in each run of a chunk but the last: as many in each, so that none is short.
+    fn run_samples(&self, chunk: usize) -> u32 {
+        if self.run_max <= 1 {
+            return 1;
+        }
+        let first = self.chunks.firsts.get(chunk).copied().unwrap_or(0);
+        let end = self.chunks.firsts.get(chunk + 1).copied().unwrap_or(self.count());
+        let count = end.saturating_sub(first).max(1);
+        count.div_ceil(count.div_ceil(self.run_max))
     }
 
     /// The samples from `from` to before `to`.
@@ -192,11 +212,18 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// Adds a chunk of `count` samples from `first` on, cut into pieces, so that the way to a
+    /// Adds a chunk of `count` samples from `first` on: joined to the one before where all samples
+    /// have one size and it follows in the file, and else cut into pieces, so that the way to a
     /// sample is short in files with one chunk for all. Returns where it ends.
     pub(crate) fn push(&mut self, first: u32, count: u32, offset: u64, sizes: &Sizes) -> u64 {
         let end = first.saturating_add(count);
         if end <= sizes.same_count {
+            if let Some(&before) = self.firsts.last() {
+                let last = self.offsets.get(self.firsts.len() - 1);
+                if last.saturating_add(sizes.sum(before, first)) == offset {
+                    return offset.saturating_add(sizes.sum(first, end));
+                }
+            }
             self.firsts.push(first);
             self.offsets.push(offset);
             return offset.saturating_add(sizes.sum(first, end));
@@ -315,7 +342,8 @@ impl Numbers {
     }
 }
 
-/// Walks over samples one by one.
+/// Walks over samples one by one; where a table has runs, over runs of samples that follow one
+/// another in the file and last equally long, each as if it were one sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'a> {
     table: &'a SampleTable,
@@ -349,23 +377,46 @@ impl Iterator for Cursor<'_> {
         }
         let time = table.times.get(self.time);
         let shift = self.shift.checked_sub(1).and_then(|run| table.shifts.get(run));
+        let samples = self.run_from(index);
         let sample = RawSample {
             index,
             offset: self.offset,
-            bytes: table.sizes.get(index),
+            bytes: table.sizes.get(index).saturating_mul(samples),
             dts: time.map_or(0, |run| run.dts_of(index)),
             shift: shift.map_or(0, |run| run.shift),
-            delta: time.map_or(0, |run| run.delta),
+            delta: time.map_or(0, |run| run.delta).saturating_mul(samples),
             key: table.keys.has(index),
         };
         self.offset = self.offset.saturating_add(u64::from(sample.bytes));
-        self.index += 1;
+        self.index += samples;
         Some(sample)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = (self.to - self.index) as usize;
-        (left, Some(left))
+        let runs = if self.table.run_max <= 1 { left } else { left.min(1) };
+        (runs, Some(left))
+    }
+}
+
+impl Cursor<'_> {
+    /// How many samples from this one on go out as one: up to where something changes.
+    fn run_from(&self, index: u32) -> u32 {
+        let table = self.table;
+        if table.run_max <= 1 {
+            return 1;
+        }
+        let chunk = table.chunks.firsts.get(self.chunk).copied().unwrap_or(0).min(index);
+        let samples = table.run_samples(self.chunk);
+        let run_end = (index - (index - chunk) % samples).saturating_add(samples);
+        let changes = [
+            table.chunks.firsts.get(self.chunk + 1).copied(),
+            table.times.get(self.time + 1).map(|run| run.first),
+            table.shifts.get(self.shift).map(|run| run.first),
+            Some(self.to),
+        ];
+        let end = changes.into_iter().flatten().fold(run_end, u32::min);
+        end.saturating_sub(index).max(1)
     }
 }
 

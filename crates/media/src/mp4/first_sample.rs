@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::nal::LengthPrefixed;
-use crate::{Codec, Error, av1, h264, h265, vp9};
+use crate::{Codec, Error, av1, h264, h265, jpeg, vp9};
 
 /// Whether the sample description has said all that a decoder needs. If not, the configuration is
 /// without parameter sets, without record, or of no bit depth, until [`complete`] has been called.
@@ -15,6 +15,7 @@ pub(super) fn is_complete(codec: &Codec) -> bool {
         }
         Codec::Vp9(config) => config.bit_depth != 0,
         Codec::Av1(config) => !config.record.is_empty(),
+        Codec::Jpeg(config) => config.coding.is_some(),
         _ => true,
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn complete(codec: &mut Codec, sample: &[u8], length_bytes: u8) -> Re
             let sequence = unit.sequence_header.unwrap_or_default();
             *config = av1::Config::from_sequence_header(&sequence)?;
         }
+        Codec::Jpeg(config) => *config = jpeg::Config::from_image(sample)?,
         _ => {}
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::{g711_entry, jpeg_entry, opus_entry};
 use crate::{Codec, Error, Kind, Track, aac};
 
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
@@ -68,8 +69,8 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
         Codec::Vp8(config) => (width, height) = (config.width.into(), config.height.into()),
         Codec::Vp9(config) => (width, height) = (config.width.into(), config.height.into()),
         Codec::Av1(config) => (width, height) = (config.width.into(), config.height.into()),
-        Codec::Aac(_) => {}
-        other => return Err(Error::unsupported("MP4 sample entry", other.name())),
+        Codec::Jpeg(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Aac(_) | Codec::Opus(_) | Codec::G711(_) => {}
     }
     put_box(out, b"trak", |out| {
         put_full_box(out, b"tkhd", 0, 3, |out| {
@@ -134,7 +135,9 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
                     put_box(out, b"av1C", |out| out.put_slice(&config.record));
                 }),
                 Codec::Aac(config) => put_mp4a(out, config),
-                _ => {}
+                Codec::Jpeg(config) => jpeg_entry::put(out, config),
+                Codec::Opus(config) => opus_entry::put(out, config),
+                Codec::G711(config) => g711_entry::put(out, config),
             }
         });
         put_full_box(out, b"stts", 0, 0, |out| out.put_u32(0));
@@ -204,7 +207,7 @@ fn put_mp4a(out: &mut BytesMut, config: &aac::Config) {
 }
 
 /// A descriptor's tag and length, five bytes (ISO/IEC 14496-1 section 8.3.3).
-fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
+pub(super) fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
     out.put_u8(tag);
     for shift in [21, 14, 7] {
         out.put_u8(0x80 | (bytes >> shift & 0x7f) as u8);
@@ -245,6 +248,6 @@ fn put_matrix(out: &mut BytesMut) {
 const VP8_RECORD: [u8; 8] = [0, 0, 0x82, 2, 2, 2, 0, 0];
 const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 /// 72, as a fixed-point number of 16.16 bits.
-const DOTS_AN_INCH: u32 = 0x48_0000;
+pub(super) const DOTS_AN_INCH: u32 = 0x48_0000;
 /// streamType 5 and the reserved bit.
 const AUDIO_STREAM: u8 = 0x15;

@@ -4,10 +4,13 @@
 
 mod boxes;
 mod first_sample;
+mod g711_entry;
 mod init;
+mod jpeg_entry;
 mod moof;
 mod moov;
 mod opener;
+mod opus_entry;
 mod stbl;
 mod stsd;
 mod writer;

@@ -46,6 +46,8 @@ impl TrackDraft {
     pub(super) fn track(&self, id: TrackId) -> Track {
         let clock_rate_hz = match &self.codec {
             Codec::Aac(config) => config.sample_rate_hz,
+            Codec::Opus(_) => crate::opus::CLOCK_RATE_HZ,
+            Codec::G711(config) => config.sample_rate_hz,
             _ => self.line.rate_hz,
         };
         Track { id, codec: self.codec.clone(), clock_rate_hz }
@@ -166,7 +168,7 @@ fn read_track(
     {
         edit_end = read_edits(&elst, movie_rate_hz, &mut line, warnings)?;
     }
-    let (table, data_end) = stbl::read_table(&stbl, kind, warnings)?;
+    let (table, data_end) = stbl::read_table(&stbl, &codec, warnings)?;
     Ok(Ok(TrackDraft {
         trak,
         track_id: read_track_id(&view.required(b"tkhd")?)?,

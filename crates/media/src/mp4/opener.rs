@@ -4,9 +4,9 @@ use super::Warnings;
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
 use super::first_sample;
 use super::moof::Fragments;
-use super::moov::{Moov, TrackDraft, place};
-use crate::Error;
+use super::moov::{self, Moov, TrackDraft};
 use crate::movie::{SkippedTrack, Step};
+use crate::{Codec, Error};
 
 /// Opens an MP4 or QuickTime file, fragmented or not, by asking for the parts of it that it needs.
 ///
@@ -212,8 +212,9 @@ impl Opener {
 
     /// Completes configurations by the tracks' first samples: gives the place of one that is
     /// needed. Tracks that have nothing of the kind there are passed over.
-    fn first_samples(&self, moov: &mut Moov) -> Option<(u64, u64)> {
+    fn first_samples(&mut self, moov: &mut Moov) -> Option<(u64, u64)> {
         let mut needed = None;
+        let warnings = &mut self.warnings;
         let mut complete = |draft: &mut TrackDraft| -> Result<(), String> {
             let first = draft.table.cursor(0, 1).next();
             let Some(first) = first.filter(|_| !first_sample::is_complete(&draft.codec)) else {
@@ -233,7 +234,13 @@ impl Opener {
                 return Ok(());
             };
             let (codec, length_bytes) = (&mut draft.codec, draft.length_bytes);
-            first_sample::complete(codec, sample, length_bytes).map_err(|error| {
+            let done = first_sample::complete(codec, sample, length_bytes);
+            // Images describe themselves: others may be whole.
+            if let (Codec::Jpeg(_), Err(error)) = (&codec, &done) {
+                warnings.push(format!("{}, the first image: {error}", moov::place(draft.trak)));
+                return Ok(());
+            }
+            done.map_err(|error| {
                 format!("its parameter sets are neither in its description nor in its first sample ({error})")
             })
         };
@@ -243,7 +250,7 @@ impl Opener {
             if let Err(reason) = &done {
                 let codec = Some(draft.codec.name().to_owned());
                 skipped.push(SkippedTrack {
-                    place: place(draft.trak),
+                    place: moov::place(draft.trak),
                     codec,
                     reason: reason.clone(),
                 });

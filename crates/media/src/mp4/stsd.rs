@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::boxes::{BoxView, FourCc};
+use super::{g711_entry, jpeg_entry, opus_entry};
 use crate::{Codec, Error, Kind, aac, av1, h264, h265, vp8, vp9};
 
 /// What the first sample description of a track says.
@@ -33,23 +34,23 @@ pub(super) fn read(stsd: &BoxView<'_>, kind: Kind) -> Result<Description, Error>
         (Kind::Video, b"vp09") => read_vp9(&entry),
         (Kind::Video, b"av01") => read_av1(&entry),
         (Kind::Audio, b"mp4a") => read_mp4a(&entry),
+        (Kind::Video, b"jpeg" | b"mjpa" | b"mp4v") => jpeg_entry::read(&entry),
+        (Kind::Audio, b"Opus") => opus_entry::read(&entry),
+        (Kind::Audio, b"alaw" | b"ulaw") => g711_entry::read(&entry),
         _ => Ok(Description::Other(entry.kind, not_carried(entry.kind))),
     }
 }
 
 fn not_carried(kind: FourCc) -> String {
     let what = match &kind.0 {
-        b"mp4v" => "MPEG-4 part 2",
-        b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
+        b"mjpb" => "Motion JPEG of format B",
         b"apch" | b"apcn" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "ProRes",
         b"encv" | b"enca" => return "it is encrypted".to_owned(),
         b"ac-3" => "AC-3",
         b"ec-3" => "E-AC-3",
-        b"Opus" => "Opus",
         b"fLaC" => "FLAC",
         b"alac" => "ALAC",
         b".mp3" => "MP3",
-        b"alaw" | b"ulaw" => "G.711",
         b"sowt" | b"twos" | b"lpcm" | b"ipcm" | b"fpcm" | b"in24" | b"in32" | b"raw " => "PCM",
         _ => return "this codec is not supported".to_owned(),
     };
@@ -204,7 +205,10 @@ fn read_mp4a(entry: &BoxView<'_>) -> Result<Description, Error> {
     }
 }
 
-fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>, Error> {
+pub(super) fn find_esds<'a>(
+    entry: &BoxView<'a>,
+    skip: usize,
+) -> Result<Option<BoxView<'a>>, Error> {
     if let Some(esds) = entry.child_behind(skip, b"esds")? {
         return Ok(Some(esds));
     }
@@ -216,7 +220,7 @@ fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>
 
 /// The object type indication and the decoder specific information (ISO/IEC 14496-1 sections
 /// 7.2.6.5 to 7.2.6.7).
-fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
+pub(super) fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     let mut fields = esds.fields();
     fields.version_and_flags()?;
     let expect = |tag: u8, came: u8, at: usize| {
@@ -259,7 +263,7 @@ fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     Ok((object_type, fields.take(asc_bytes)?))
 }
 
-fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
+pub(super) fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
     let mut fields = entry.fields();
     fields.take(6)?;
     fields.u16()
@@ -267,7 +271,11 @@ fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
 
 /// A track whose configuration is of a kind that weir does not carry is passed over; one whose
 /// configuration is broken is an error.
-fn refused(entry: &BoxView<'_>, place: &BoxView<'_>, error: Error) -> Result<Description, Error> {
+pub(super) fn refused(
+    entry: &BoxView<'_>,
+    place: &BoxView<'_>,
+    error: Error,
+) -> Result<Description, Error> {
     match error {
         Error::Unsupported { .. } => Ok(Description::Other(entry.kind, error.to_string())),
         error => Err(inside(place, error)),
@@ -284,9 +292,9 @@ fn inside(place: &BoxView<'_>, error: Error) -> Error {
 }
 
 /// Fields of a VisualSampleEntry before its boxes (ISO/IEC 14496-12 section 12.1.3).
-const VISUAL_BYTES: usize = 78;
+pub(super) const VISUAL_BYTES: usize = 78;
 /// Fields of an AudioSampleEntry before its boxes (section 12.2.3).
-const AUDIO_BYTES: usize = 28;
+pub(super) const AUDIO_BYTES: usize = 28;
 /// An `av1C` box without open bitstream units.
 const AV1C_BYTES: usize = 4;
 const ES_DESCRIPTOR: u8 = 3;

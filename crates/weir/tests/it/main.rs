@@ -9,6 +9,7 @@
 
 mod bad_peers;
 mod behind;
+mod codecs_more;
 mod codecs_video;
 mod libraries;
 mod movies;

@@ -11,7 +11,7 @@ use crate::program::{Finished, Folder, Running, Server, installed};
 const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
-fn ffmpeg(url: &str, transport: &str) -> Command {
+pub(crate) fn ffmpeg(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "warning", "-rtsp_transport", transport, "-i", url]);
     command
@@ -40,14 +40,14 @@ pub(crate) fn frames_decoded(report: &str) -> Option<u64> {
 }
 
 /// Prints one line a packet: the track's number first.
-fn ffprobe_counts(url: &str, transport: &str) -> Command {
+pub(crate) fn ffprobe_counts(url: &str, transport: &str) -> Command {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "warning", "-rtsp_transport", transport, "-count_packets"]);
     command.args(["-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv=p=0", url]);
     command
 }
 
-fn frames_counted(report: &str) -> Frames {
+pub(crate) fn frames_counted(report: &str) -> Frames {
     let of = |kind: &str| {
         let counts = report.lines().find_map(|line| line.strip_prefix(kind));
         counts

@@ -5,8 +5,10 @@ mod av1;
 mod frame;
 mod h264;
 mod h265;
+mod jpeg;
 mod nal;
 mod sdp;
+mod sound;
 mod vp8;
 mod vp9;
 
@@ -45,6 +47,8 @@ enum Format {
     Vp9(Box<vp9::Depacketiser>),
     Av1(Box<av1::Depacketiser>),
     Aac(aac::Depacketiser),
+    Jpeg(Box<jpeg::Depacketiser>),
+    Sound(sound::Depacketiser),
 }
 
 /// What came out.
@@ -153,9 +157,10 @@ impl Depacketiser {
     /// `encoding_name`, `clock_rate_hz` and `channels` are those of its `a=rtpmap`; `parameters`
     /// is what stands behind the payload type in its `a=fmtp`, or nothing: pairs `name=value`
     /// between semicolons. `H264` (RFC 6184 section 8.1) may be without `sprop-parameter-sets`,
-    /// `H265` (RFC 7798 section 7.1) without `sprop-vps`, `sprop-sps` and `sprop-pps`; of `VP8`
-    /// (RFC 7741), `VP9` (RFC 9628) and `AV1` no parameter is needed;
-    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`.
+    /// `H265` (RFC 7798 section 7.1) without `sprop-vps`, `sprop-sps` and `sprop-pps`;
+    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`; `VP8` (RFC 7741), `VP9`
+    /// (RFC 9628), `AV1`, `JPEG` (RFC 2435), `opus` (RFC 7587), `PCMU` and `PCMA` (RFC 3551) need
+    /// none. What the static payload types stand for says [`crate::rtp::StaticType`].
     ///
     /// # Errors
     /// When there is no payload format of this name here, or a parameter is missing or cannot be
@@ -191,13 +196,15 @@ impl Depacketiser {
             Format::Vp8(_) => "VP8",
             Format::Vp9(_) => "VP9",
             Format::Av1(_) => "AV1",
+            Format::Jpeg(_) => "JPEG",
             Format::Aac(_) => "AAC",
+            Format::Sound(sound) => sound.codec().name(),
         }
     }
 
     /// What the access units are coded in. `None` for H.264 and H.265 whose parameter sets are
-    /// not known yet, for VP8 and VP9 before the first key frame and for AV1 before the first
-    /// sequence header: it comes as [`Output::Codec`].
+    /// not known yet, for VP8 and VP9 before the first key frame, for AV1 before the first
+    /// sequence header and for JPEG before the first image: it comes as [`Output::Codec`].
     pub fn codec(&self) -> Option<Codec> {
         match &self.format {
             Format::H264(h264) => h264.codec(),
@@ -206,6 +213,8 @@ impl Depacketiser {
             Format::Vp9(vp9) => vp9.codec(),
             Format::Av1(av1) => av1.codec(),
             Format::Aac(aac) => Some(aac.codec()),
+            Format::Jpeg(jpeg) => jpeg.codec(),
+            Format::Sound(sound) => Some(sound.codec()),
         }
     }
 
@@ -235,6 +244,8 @@ impl Depacketiser {
             Format::Vp9(vp9) => vp9.push(&input, &mut self.outbox),
             Format::Av1(av1) => av1.push(&input, &mut self.outbox),
             Format::Aac(aac) => aac.push(&input, &mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.push(&input, &mut self.outbox),
+            Format::Sound(sound) => sound.push(&input, &mut self.outbox),
         }
     }
 
@@ -253,6 +264,8 @@ impl Depacketiser {
             Format::Vp9(vp9) => vp9.flush(&mut self.outbox),
             Format::Av1(av1) => av1.flush(&mut self.outbox),
             Format::Aac(aac) => aac.flush(&mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.flush(&mut self.outbox),
+            Format::Sound(_) => {}
         }
         self.at_start = true;
     }

@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use weir_media::{aac::Config, h264::NalType};
+use weir_media::g711::{self, Law};
+use weir_media::{Codec, aac::Config, h264::NalType, opus};
 
-use super::{Counts, Format, aac, av1, h264, h265, vp8, vp9};
+use super::{Counts, Format, aac, av1, h264, h265, sound, vp8, vp9};
 use crate::rtp::VIDEO_CLOCK_HZ;
 
 /// Why a payload type cannot be depacketised.
@@ -83,6 +84,21 @@ pub(super) fn format(
     if encoding_name.eq_ignore_ascii_case("mpeg4-generic") {
         return Ok(Format::Aac(aac(clock_rate_hz, channels, parameters)?));
     }
+    if encoding_name.eq_ignore_ascii_case("JPEG") {
+        return match clock_rate_hz {
+            VIDEO_CLOCK_HZ => Ok(Format::Jpeg(Box::default())),
+            hz => Err(Error::ClockRate { name: "JPEG", hz }),
+        };
+    }
+    let sound = |codec| Ok(Format::Sound(sound::Depacketiser::new(codec)));
+    if encoding_name.eq_ignore_ascii_case("opus") {
+        return sound(Codec::Opus(opus(clock_rate_hz, parameters)?));
+    }
+    for (name, law) in [("PCMA", Law::A), ("PCMU", Law::Mu)] {
+        if encoding_name.eq_ignore_ascii_case(name) {
+            return sound(Codec::G711(g711(name, law, clock_rate_hz, channels)?));
+        }
+    }
     Err(Error::Encoding { name: encoding_name.chars().take(64).collect() })
 }
 
@@ -143,6 +159,33 @@ fn take_sets(sets: &str, counts: &mut Counts, mut take: impl FnMut(&[u8]) -> boo
         let taken = engine.decode(set).is_ok_and(|set| take(&set));
         counts.parameter_sets_ignored += u64::from(!taken);
     }
+}
+
+/// RFC 7587 sections 6.1 and 7.
+fn opus(clock_rate_hz: u32, parameters: &str) -> Result<opus::Config, Error> {
+    if clock_rate_hz != opus::CLOCK_RATE_HZ {
+        return Err(Error::ClockRate { name: "opus", hz: clock_rate_hz });
+    }
+    // Nothing said means mono; yet two channels hold whatever comes.
+    let is_mono = value_of(parameters, "sprop-stereo") == Some("0");
+    Ok(opus::Config::plain(if is_mono { 1 } else { 2 }))
+}
+
+/// RFC 3551 sections 4.1 and 4.5.14.
+fn g711(
+    name: &'static str,
+    law: Law,
+    clock_rate_hz: u32,
+    channels: Option<u8>,
+) -> Result<g711::Config, Error> {
+    let channels = channels.unwrap_or(1);
+    if clock_rate_hz == 0 {
+        return Err(Error::ClockRate { name, hz: 0 });
+    }
+    if channels == 0 {
+        return Err(Error::Channels { rtpmap: 0, config: 1 });
+    }
+    Ok(g711::Config { law, sample_rate_hz: clock_rate_hz, channels })
 }
 
 /// RFC 3640 sections 3.3.5, 3.3.6 and 4.1.
@@ -265,6 +308,22 @@ mod tests {
             let depacketiser = Depacketiser::from_sdp(name, rate, channels, parameters).unwrap();
             assert_eq!(depacketiser.codec(), Some(track.codec));
             assert_eq!(depacketiser.counts(), Counts::default());
+        }
+    }
+
+    #[test]
+    fn sound_of_whole_packets_is_known_by_its_map() {
+        use pack::{g711::tests::track as g711_track, opus::tests::track as opus_track};
+        let codec = |name, rate_hz, channels, parameters| {
+            Depacketiser::from_sdp(name, rate_hz, channels, parameters).unwrap().codec().unwrap()
+        };
+        assert_eq!(codec("OPUS", 48_000, Some(2), "sprop-stereo=0"), opus_track(1).codec);
+        assert_eq!(codec("opus", 48_000, Some(2), "useinbandfec=1"), opus_track(2).codec);
+        assert_eq!(codec("PCMU", 8_000, None, ""), g711_track(Law::Mu, 8_000, 1).codec);
+        assert_eq!(codec("pcma", 16_000, Some(2), ""), g711_track(Law::A, 16_000, 2).codec);
+        let refused = [("opus", 8_000), ("JPEG", 8_000), ("PCMU", 0)];
+        for (name, hz) in refused {
+            assert_eq!(refusal(name, hz, ""), Error::ClockRate { name, hz });
         }
     }
 

@@ -2,9 +2,12 @@
 
 pub(in crate::rtp) mod aac;
 pub(in crate::rtp) mod av1;
+pub(in crate::rtp) mod g711;
 pub(in crate::rtp) mod h264;
 pub(in crate::rtp) mod h265;
+pub(in crate::rtp) mod jpeg;
 mod nal;
+pub(in crate::rtp) mod opus;
 mod sdp;
 pub(in crate::rtp) mod vp8;
 pub(in crate::rtp) mod vp9;
@@ -14,6 +17,7 @@ use weir_media::{Codec, Frame, KeyKind, MediaTime, Track, TrackId};
 
 use super::{Header, VIDEO_CLOCK_HZ};
 
+pub use jpeg::JpegRefusal;
 pub use sdp::{SdpAttributes, sdp_attributes};
 
 /// The size of the largest RTP packet unless another is asked for, RTP header included.
@@ -33,7 +37,7 @@ pub struct Piece {
     pub start: u32,
     /// How long it is, payload headers included, RTP header not.
     pub len: u16,
-    /// The packet bears the marker bit.
+    /// The packet bears the marker bit: the last of a frame, but of Opus and G.711.
     pub marker: bool,
 }
 
@@ -113,6 +117,9 @@ enum Format {
     Vp9,
     Av1(av1::Packer),
     Aac,
+    Jpeg(jpeg::Packer),
+    Opus,
+    G711,
 }
 
 impl Packer {
@@ -132,6 +139,12 @@ impl Packer {
             Codec::Vp9(_) => Format::Vp9,
             Codec::Av1(config) => Format::Av1(av1::Packer::new(config)),
             Codec::Aac(_) => Format::Aac,
+            Codec::Jpeg(config) => Format::Jpeg(jpeg::Packer::new(config)?),
+            Codec::Opus(config) if config.channels > 2 => {
+                return Err(Error::OpusChannels { channels: config.channels });
+            }
+            Codec::Opus(_) => Format::Opus,
+            Codec::G711(_) => Format::G711,
             other => return Err(Error::Codec { name: other.name() }),
         };
         Ok(Packer {
@@ -142,7 +155,8 @@ impl Packer {
         })
     }
 
-    /// Ticks a second of the track's RTP clock: 90,000 for pictures, the sampling rate for AAC.
+    /// Ticks a second of the track's RTP clock: 90,000 for pictures, 48,000 for Opus, the sampling
+    /// rate for other sound.
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
@@ -153,6 +167,15 @@ impl Packer {
         match &self.format {
             Format::H264(packer) => packer.nal_units_dropped,
             Format::H265(packer) => packer.nal_units_dropped,
+            _ => 0,
+        }
+    }
+
+    /// Images so far whose data broke off or could not be read, and of which only the rows before
+    /// were sent.
+    pub fn images_damaged(&self) -> u64 {
+        match &self.format {
+            Format::Jpeg(packer) => packer.images_damaged,
             _ => 0,
         }
     }
@@ -183,9 +206,16 @@ impl Packer {
             Format::Vp9 => vp9::pack(frame, self.payload_bytes_max, &mut out)?,
             Format::Av1(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
             Format::Aac => aac::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::Jpeg(packer) => {
+                packer.pack(&frame.payload, self.payload_bytes_max, &mut out)?
+            }
+            Format::Opus => opus::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::G711 => g711::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
         }
         let last = out.pieces.last_mut().ok_or(Error::Empty)?;
-        last.marker = true;
+        // On these it tells the start of a talk spurt after silence (RFC 3551 section 4.1, RFC 7587
+        // section 4.1), and there is no silence left out here.
+        last.marker = !matches!(self.format, Format::Opus | Format::G711);
         let bytes = out.bytes.split().freeze();
         *room = out.bytes;
         Ok(Packed {
@@ -211,6 +241,10 @@ pub fn clock_rate_hz(codec: &Codec) -> Result<u32, Error> {
         Codec::Vp8(_) | Codec::Vp9(_) | Codec::Av1(_) => Ok(VIDEO_CLOCK_HZ),
         Codec::Aac(config) if config.sample_rate_hz == 0 => Err(Error::SampleRate),
         Codec::Aac(config) => Ok(config.sample_rate_hz),
+        Codec::Jpeg(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::Opus(_) => Ok(weir_media::opus::CLOCK_RATE_HZ),
+        Codec::G711(config) if config.sample_rate_hz == 0 => Err(Error::SampleRate),
+        Codec::G711(config) => Ok(config.sample_rate_hz),
         other => Err(Error::Codec { name: other.name() }),
     }
 }
@@ -234,8 +268,8 @@ pub enum Error {
         /// The codec's name.
         name: &'static str,
     },
-    /// The AAC configuration has no sampling rate.
-    #[error("AAC configuration with a sampling rate of 0 Hz")]
+    /// The configuration of sound has no sampling rate.
+    #[error("sound with a sampling rate of 0 Hz")]
     SampleRate,
     /// The frame holds nothing that can be sent.
     #[error("frame without content")]
@@ -276,6 +310,31 @@ pub enum Error {
     AacSize {
         /// Its size.
         bytes: usize,
+    },
+    /// JPEG images that RFC 2435 has no place for.
+    #[error("RTP (RFC 2435) cannot carry {0}")]
+    Jpeg(#[from] JpegRefusal),
+    /// An image that cannot be read.
+    #[error(transparent)]
+    Image(#[from] weir_media::Error),
+    /// Opus in a mapping that RFC 7587 does not know.
+    #[error("RTP (RFC 7587) carries Opus of one or two channels, these are {channels}")]
+    OpusChannels {
+        /// Its channels.
+        channels: u8,
+    },
+    /// A frame of sound that may not be cut, and does not fit a packet.
+    #[error(
+        "{codec} frame of {bytes} bytes: one RTP packet has to hold it, which holds {bytes_max} \
+         here"
+    )]
+    SoundSize {
+        /// The codec's name.
+        codec: &'static str,
+        /// The size of the frame.
+        bytes: usize,
+        /// What a packet holds.
+        bytes_max: usize,
     },
 }
 

@@ -4,7 +4,8 @@ use core::fmt::Write;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use weir_media::{Codec, Track, aac, av1, h264, h265};
+use weir_media::g711::Law;
+use weir_media::{Codec, Track, aac, av1, g711, h264, h265};
 
 use super::{Error, clock_rate_hz};
 
@@ -20,7 +21,7 @@ pub struct SdpAttributes {
 }
 
 /// Describes a track as [`super::Packer`] sends it (RFC 6184 section 8.2.1, RFC 7798
-/// section 7.2.1, RFC 3640 section 4.4.1).
+/// section 7.2.1, RFC 3640 section 4.4.1, RFC 7587 section 7, RFC 3551 section 6).
 ///
 /// # Errors
 /// When the codec has no payload format here.
@@ -35,12 +36,30 @@ pub fn sdp_attributes(track: &Track, payload_type: u8) -> Result<SdpAttributes, 
         Codec::Aac(config) => {
             (format!("mpeg4-generic/{rate_hz}/{}", config.channels), aac_parameters(config))
         }
+        Codec::Jpeg(_) => (format!("JPEG/{rate_hz}"), String::new()),
+        Codec::Opus(config) => {
+            // Two channels always (RFC 7587 section 7); the parameter says how many are heard.
+            let stereo = u8::from(config.channels == 2);
+            (format!("opus/{rate_hz}/2"), format!("sprop-stereo={stereo}"))
+        }
+        Codec::G711(config) => (g711_map(config), String::new()),
         other => return Err(Error::Codec { name: other.name() }),
     };
     Ok(SdpAttributes {
         rtpmap: format!("{payload_type} {name}"),
         fmtp: (!parameters.is_empty()).then(|| format!("{payload_type} {parameters}")),
     })
+}
+
+fn g711_map(config: &g711::Config) -> String {
+    let name = match config.law {
+        Law::A => "PCMA",
+        Law::Mu => "PCMU",
+    };
+    match (config.sample_rate_hz, config.channels) {
+        (rate_hz, 1) => format!("{name}/{rate_hz}"),
+        (rate_hz, channels) => format!("{name}/{rate_hz}/{channels}"),
+    }
 }
 
 fn h264_parameters(config: &h264::Config) -> String {

@@ -66,11 +66,12 @@ impl Session {
                 ));
             }
         };
-        let Some(codec) = self.stream.tracks().get(usize::from(number)).map(|t| &t.codec) else {
+        let Some(described) = self.stream.tracks().get(usize::from(number)) else {
             return Err(Refusal::new(Status::NOT_FOUND, format!("there is no track {number}")));
         };
-        let clock_rate_hz = clock_rate_hz(codec)
+        let clock_rate_hz = clock_rate_hz(&described.codec)
             .map_err(|error| Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, error.to_string()))?;
+        let payload_type = payload_type(described);
         let (transport, rtp, rtcp) = self.choose(shard, number, offered)?;
         let random = shard.host.random_u64();
         let ssrc = self.free_ssrc(shard);
@@ -84,7 +85,7 @@ impl Session {
         }
         self.tracks[usize::from(number)] = Some(TrackSetup {
             ssrc,
-            payload_type: payload_type(number),
+            payload_type,
             clock_rate_hz,
             // The lower half: a receiver that counts cycles is not put to the test at once.
             seq: SequenceNumber((random & 0x7fff) as u16),
