@@ -7,6 +7,7 @@
 mod deliver;
 mod feed;
 mod outlet;
+mod part;
 mod reports;
 mod slab;
 mod state;

@@ -14,5 +14,7 @@ mod players;
 mod plays;
 mod program;
 mod rtsp;
+mod rtsp_addresses;
+mod rtsp_control;
 mod serves;
 mod tidy;
