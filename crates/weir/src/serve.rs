@@ -1,7 +1,7 @@
 //! `weir serve`: movies and live streams to any RTSP player.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Show this movie as a live stream that never ends; may be given several times.
     #[arg(long, value_name = "FILE")]
     live: Vec<PathBuf>,
-    /// The address to listen on; `::` is all of IPv4 and IPv6 [default: all of IPv4].
+    /// The address to listen on; `0.0.0.0` is all of IPv4 [default: all of IPv4 and IPv6].
     #[arg(long, value_name = "ADDR")]
     bind: Option<IpAddr>,
     /// The TCP port for RTSP; 0 takes any free one [default: 8554].
@@ -267,11 +267,8 @@ impl Plan {
                 "streams": streams, "warnings": warnings });
             return format!("{banner}\n");
         }
-        let mut text = format!(
-            "weir {} serves RTSP on {}\n",
-            env!("CARGO_PKG_VERSION"),
-            server.rtsp_address()
-        );
+        let place = in_words(server.rtsp_address());
+        let mut text = format!("weir {} serves RTSP on {place}\n", env!("CARGO_PKG_VERSION"));
         for name in &live {
             text += &format!("  live   {}\n", url(name));
         }
@@ -292,6 +289,18 @@ impl Plan {
     }
 }
 
+/// Where a server listens, for people.
+fn in_words(address: SocketAddr) -> String {
+    let port = address.port();
+    match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv6() => {
+            format!("port {port} of all addresses of this machine, IPv4 and IPv6")
+        }
+        ip if ip.is_unspecified() => format!("port {port} of all IPv4 addresses of this machine"),
+        _ => address.to_string(),
+    }
+}
+
 /// Host and port as others on the network can use them.
 fn host_to_paste(address: SocketAddr) -> String {
     let ip = match address.ip() {
@@ -303,7 +312,10 @@ fn host_to_paste(address: SocketAddr) -> String {
 
 /// This machine's address on the network, if it has one.
 fn own_address() -> Option<IpAddr> {
-    os::address_towards(SocketAddr::from(([192, 0, 2, 1], 9)))
+    let elsewhere = |ip: IpAddr| os::address_towards(SocketAddr::new(ip, 9));
+    // Addresses for documentation: nothing is sent there.
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    elsewhere(Ipv4Addr::new(192, 0, 2, 1).into()).or_else(|| elsewhere(v6.into()))
 }
 
 fn stream_name(path: &Path) -> String {

@@ -9,6 +9,7 @@ mod classroom;
 mod deliver;
 mod feed;
 mod outlet;
+mod part;
 mod reports;
 mod slab;
 mod state;

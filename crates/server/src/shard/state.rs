@@ -338,7 +338,7 @@ impl State {
     fn end(&self, viewer: &Viewer) -> u64 {
         match &viewer.source {
             Source::Live { feed } => self.feeds.get(*feed).map_or(0, |feed| feed.window.head()),
-            Source::Movie(source) => source.end,
+            Source::Movie(source) => source.pause.map_or(source.end, |(at, _)| at.min(source.end)),
         }
     }
 
@@ -360,7 +360,10 @@ impl State {
         };
         let due = [due, viewer.report_due].into_iter().flatten().min();
         if is_over {
-            return self.finish(id, now);
+            return match self.pause_here(id, now) {
+                true => self.set_timer(id, None),
+                false => self.finish(id, now),
+            };
         }
         self.set_timer(id, due.map(|due| due.max(now)));
     }

@@ -109,6 +109,10 @@ pub(crate) struct MovieSource {
     pub(crate) fetch: Option<u64>,
     /// Where the range ends: the first frame that is not sent.
     pub(crate) end: u64,
+    /// The place of that end, if it is not the movie's own.
+    pub(crate) to: Option<MediaTime>,
+    /// Where it is to pause: the first frame that is not sent then, and its place.
+    pub(crate) pause: Option<(u64, MediaTime)>,
     /// Where it was last sent to.
     pub(crate) begun_at: MediaTime,
 }

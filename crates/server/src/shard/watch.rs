@@ -83,6 +83,8 @@ impl Shard {
                     next_chunk: 0,
                     fetch: None,
                     end,
+                    to: None,
+                    pause: None,
                     begun_at: MediaTime::ZERO,
                 }))
             }
@@ -300,6 +302,7 @@ impl State {
         let Source::Movie(source) = &mut viewer.source else {
             return Begun::nothing();
         };
+        source.pause = None;
         let movie = Arc::clone(&source.movie);
         let is_fresh = source.next_chunk == 0 && source.chunks.is_empty();
         let is_inside = viewer.cursor.slot < source.end;
@@ -315,10 +318,15 @@ impl State {
             (From::Here | From::Now, _) => viewer.jump(&movie, MediaTime::ZERO),
             (From::Place(at), _) => viewer.jump(&movie, at),
         };
-        if let (Source::Movie(source), true) =
-            (&mut viewer.source, to.is_some() || from != From::Here)
-        {
-            source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
+        // Without a Range the one before still holds, unless it is over.
+        let is_new = to.is_some() || from != From::Here || viewer.phase == Phase::Finished;
+        let mut to = to;
+        if let Source::Movie(source) = &mut viewer.source {
+            if is_new {
+                source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
+                source.to = to;
+            }
+            to = source.to;
         }
         viewer.phase = Phase::Playing;
         viewer.goodbye_due = None;
@@ -329,7 +337,7 @@ impl State {
 
 impl Viewer {
     /// Goes to the key frame at or before a place in its movie; gives the frame's own place.
-    fn jump(&mut self, movie: &crate::movie::Movie, at: MediaTime) -> MediaTime {
+    pub(super) fn jump(&mut self, movie: &crate::movie::Movie, at: MediaTime) -> MediaTime {
         let (slot, place) = movie.start_at(at);
         self.cursor = Cursor { slot, piece: 0 };
         self.pace = None;

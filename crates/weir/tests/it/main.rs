@@ -17,5 +17,7 @@ mod players;
 mod plays;
 mod program;
 mod rtsp;
+mod rtsp_addresses;
+mod rtsp_control;
 mod serves;
 mod tidy;
