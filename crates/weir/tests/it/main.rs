@@ -9,9 +9,12 @@
 
 mod bad_peers;
 mod behind;
+mod foreign;
+mod keys;
 mod movies;
 mod players;
 mod plays;
+mod probe;
 mod program;
 mod rtsp;
 mod serves;
