@@ -19,8 +19,8 @@ use weir_record::Sink;
 use weir_record::event::{EndReason, Failure};
 use weir_time::Instant;
 
-use crate::Progress;
-use crate::rtsp::{Action, Outcome, SILENCE_AT_END_MAX, SILENCE_MAX};
+use crate::rtsp::{Outcome, SILENCE_AT_END_MAX, SILENCE_MAX};
+use crate::{Action, Actions, Progress};
 use file::MjpegFile;
 pub use measure::Measure;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub movie: Option<PathBuf>,
     /// What to do when so long has been played, in the order of the times. There is no seeking.
     pub script: Vec<(Duration, Action)>,
+    /// What the user does while it is played.
+    pub actions: Actions,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
             limit: None,
             movie: None,
             script: Vec::new(),
+            actions: Actions::new(),
         }
     }
 }
@@ -74,16 +77,20 @@ pub async fn play(
         }
         let until = player.next_timeout();
         let woken = {
-            let next = pin!(player.client.next(until));
-            select(shutdown.as_mut(), next).await
+            let Player { client, actions, playing_at, .. } = &mut player;
+            let actions = pin!(actions.wait(playing_at.is_some()));
+            let next = pin!(client.next(until));
+            select(shutdown.as_mut(), select(actions, next)).await
         };
         match woken {
             Either::First(()) => {
                 shutdown.set(host.shutdown_requested());
                 player.stop();
             }
-            Either::Second(Some(happened)) => player.take(&happened),
-            Either::Second(None) => {}
+            // The next step takes them.
+            Either::Second(Either::First(())) => {}
+            Either::Second(Either::Second(Some(happened))) => player.take(&happened),
+            Either::Second(Either::Second(None)) => {}
         }
     };
     player.finish(end).await
@@ -103,6 +110,7 @@ struct Player {
     movie: Option<MjpegFile>,
     limit: Option<Duration>,
     script: VecDeque<(Duration, Action)>,
+    actions: Actions,
     stage: Stage,
     /// When the server first began to play.
     playing_at: Option<Instant>,
@@ -150,6 +158,7 @@ impl Player {
             movie,
             limit: settings.limit,
             script: settings.script.into(),
+            actions: settings.actions,
             stage: Stage::Playing,
             playing_at: None,
             watch_at: None,
@@ -205,6 +214,13 @@ impl Player {
             let played = self.playing_at.map_or(Duration::ZERO, |at| now.since(at));
             watch(&self.measure.progress(played));
         }
+        if self.actions.take_stop() && !matches!(self.stage, Stage::Over(_)) {
+            self.stop();
+        }
+        if !matches!(self.stage, Stage::Playing) {
+            // Nothing is played any more: there is nothing to do to it.
+            while self.actions.pop().is_some() {}
+        }
         match self.stage.clone() {
             Stage::Playing => {
                 self.act(now);
@@ -238,16 +254,26 @@ impl Player {
         [limit, action, silent.flatten()].into_iter().flatten().min()
     }
 
-    /// Does what the script says.
+    /// Does what the script and the user say.
     fn act(&mut self, now: Instant) {
         let Some(playing_at) = self.playing_at else {
             return;
         };
         while let Some((_, action)) = self.script.pop_front_if(|(at, _)| playing_at + *at <= now) {
-            match action {
-                Action::Pause => self.client.pause(),
-                Action::Resume => self.client.play(),
-                Action::Seek(_) => self.measure.warn(now, "the classroom dialect cannot seek"),
+            self.obey(now, action);
+        }
+        while let Some(action) = self.actions.pop() {
+            self.obey(now, action);
+        }
+    }
+
+    fn obey(&mut self, now: Instant, action: Action) {
+        match action {
+            Action::Pause => self.client.pause(),
+            Action::Resume => self.client.play(),
+            Action::Stop => self.stop(),
+            Action::Seek(_) | Action::Forward(_) | Action::Back(_) => {
+                self.measure.warn(now, "the classroom dialect cannot seek");
             }
         }
     }

@@ -57,9 +57,10 @@ pub fn summary(summary: &PlaySummary) -> String {
         known(summary.first_byte_ns.map(millis)),
         known(summary.first_decodable_frame_ns.map(millis)),
     );
+    let is_failed = summary.ended_text.is_some() || summary.ended == Some(EndReason::Failed);
     for (count, what) in [
-        // The one that it ended by stands above.
-        (summary.errors - u64::from(summary.errors == 1 && summary.ended_text.is_some()), "errors"),
+        // The one that it ended by is told as the reason.
+        (summary.errors - u64::from(summary.errors == 1 && is_failed), "errors"),
         (summary.records_dropped, "records dropped"),
         (summary.warnings, "warnings"),
     ] {
@@ -148,6 +149,9 @@ pub fn advice(error: &Error) -> Option<String> {
             }
             _ => None,
         },
+        Error::OutOfRange { .. } => {
+            Some("start at an earlier place: --from counts seconds from the movie's start".into())
+        }
         _ => None,
     }
 }
@@ -172,6 +176,10 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         let _ = writeln!(text, "not played");
         return;
     }
+    if track.packets == Some(0) && track.head_lost.unwrap_or(0) == 0 {
+        let _ = writeln!(text, "no packet came");
+        return;
+    }
     let _ = writeln!(
         text,
         "{} frames ({} key, {} discarded), {} bytes, {}",
@@ -191,6 +199,16 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         known(track.head_lost),
         known(track.tail_lost),
     );
+    if let Some(gaps) = track.gaps.filter(|gaps| *gaps > 0) {
+        let at = track.gap_longest_at_ns.map(|at| format!("{:.3} s", at as f64 / 1e9));
+        let _ = writeln!(
+            text,
+            "    gaps {gaps}, the longest of {} packets at {}; {} frames incomplete",
+            known(track.gap_packets_max),
+            known(at),
+            known(track.frames_incomplete),
+        );
+    }
     // One of the two is measured: each says what it is.
     let jitter = match track.jitter_against_50ms_ns {
         Some(jitter) => format!("jitter of arrivals against 50 ms a frame {}", millis(jitter)),

@@ -13,7 +13,7 @@ pub(crate) struct SampleTable {
     /// How many samples, all of one size, a cursor may give out as one; 0 like 1.
     pub(crate) run_max: u32,
     /// Where the bytes of the last sample that was appended end.
-    pub(super) next_offset: u64,
+    pub(crate) next_offset: u64,
 }
 
 /// Samples with the same duration, up to the next run.

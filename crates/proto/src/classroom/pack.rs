@@ -51,14 +51,14 @@ mod tests {
     use weir_media::{KeyKind, MediaTime, TrackId, jpeg};
 
     fn packed(bytes: usize) -> Packed {
-        let codec = Codec::Jpeg(jpeg::Config { width: 16, height: 16 });
+        let codec = Codec::Jpeg(jpeg::Config { width: 16, height: 16, coding: None });
         let track = Track { id: TrackId(0), codec, clock_rate_hz: 90_000 };
         pack(&track, &frame(KeyKind::Key, MediaTime::ZERO, vec![7; bytes]))
     }
 
     #[test]
     fn an_image_is_one_packet_without_marker_and_without_a_copy() {
-        let codec = Codec::Jpeg(jpeg::Config { width: 16, height: 16 });
+        let codec = Codec::Jpeg(jpeg::Config { width: 16, height: 16, coding: None });
         let track = Track { id: TrackId(0), codec, clock_rate_hz: 90_000 };
         let frame = frame(KeyKind::Key, MediaTime::ZERO, vec![7; 5_000]);
         let packed = pack(&track, &frame);

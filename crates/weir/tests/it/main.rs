@@ -9,12 +9,16 @@
 
 mod bad_peers;
 mod behind;
+mod classroom;
 mod codecs_more;
 mod codecs_video;
+mod foreign;
+mod keys;
 mod libraries;
 mod movies;
 mod players;
 mod plays;
+mod probe;
 mod program;
 mod rtsp;
 mod rtsp_addresses;

@@ -340,6 +340,6 @@ pub(in crate::rtp) mod tests {
     #[test]
     fn a_track_of_images_has_a_map_and_no_parameters() {
         let text = sdp_attributes(&track(&image(64, 64, &YUV420, 0, 9)), 26).unwrap();
-        assert_eq!((text.rtpmap.as_str(), text.fmtp.as_str()), ("26 JPEG/90000", ""));
+        assert_eq!((text.rtpmap.as_str(), text.fmtp), ("26 JPEG/90000", None));
     }
 }

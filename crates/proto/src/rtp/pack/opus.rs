@@ -53,7 +53,8 @@ pub(in crate::rtp) mod tests {
         let texts = [1, 2].map(|channels| sdp_attributes(&track(channels), 97).unwrap());
         assert_eq!(texts.each_ref().map(|t| t.rtpmap.as_str()), ["97 opus/48000/2"; 2]);
         let fmtps = texts.map(|t| t.fmtp);
-        assert_eq!(fmtps, ["97 sprop-stereo=0", "97 sprop-stereo=1"]);
+        let expected = ["97 sprop-stereo=0", "97 sprop-stereo=1"];
+        assert_eq!(fmtps.map(Option::unwrap), expected);
     }
 
     #[test]
