@@ -1,7 +1,7 @@
 //! What the tags of a file are coded in.
 
 use super::tag::{A_LAW, AAC, AVC, Coding, HEVC, MU_LAW};
-use crate::{Codec, Error, aac, g711, h264};
+use crate::{Codec, Error, aac, av1, g711, h264, h265};
 
 /// A codec and how NAL units are parted in its frames.
 pub(super) struct Found {
@@ -36,6 +36,11 @@ pub(super) fn from_config(coding: Coding, config: &[u8]) -> Result<Found, Error>
 fn from_fourcc(fourcc: [u8; 4], config: &[u8]) -> Result<Found, Error> {
     match &fourcc {
         b"avc1" => avc(config),
+        b"hvc1" => {
+            let length_bytes = h265::Config::nal_length_bytes(config)?;
+            Ok(Found { codec: Codec::H265(h265::Config::from_hvcc(config)?), length_bytes })
+        }
+        b"av01" => Ok(Codec::Av1(av1::Config::from_record(config)?).into()),
         b"mp4a" => Ok(Codec::Aac(aac::Config::from_asc(config)?).into()),
         _ => Err(not_carried(Coding::FourCc(fourcc))),
     }

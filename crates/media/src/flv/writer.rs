@@ -100,6 +100,10 @@ impl TrackWriter {
             Codec::H264(config) => {
                 Some((PICTURE, [&[0x10 | AVC, 0, 0, 0, 0][..], &config.to_avcc()].concat()))
             }
+            Codec::H265(config) => {
+                let hvcc = config.to_hvcc().ok()?;
+                Some((PICTURE, [b"\x90hvc1", &hvcc[..]].concat()))
+            }
             Codec::Av1(config) => Some((PICTURE, [b"\x90av01", &config.record[..]].concat())),
             Codec::Aac(config) => {
                 Some((SOUND, [&[AAC << 4 | SOUND_FORM, 0], &config.asc[..]].concat()))
@@ -116,6 +120,10 @@ impl TrackWriter {
                 let [_, s0, s1, s2] = shift_ms.to_be_bytes();
                 (PICTURE, vec![frame | AVC, 1, s0, s1, s2])
             }
+            Codec::H265(_) => {
+                let [_, s0, s1, s2] = shift_ms.to_be_bytes();
+                (PICTURE, [&[0x80 | frame | 1][..], b"hvc1", &[s0, s1, s2]].concat())
+            }
             Codec::Av1(_) => (PICTURE, [&[0x80 | frame | 1][..], b"av01"].concat()),
             Codec::G711(config) => {
                 let format = match config.law {
@@ -131,18 +139,20 @@ impl TrackWriter {
 
 /// Decoding times of frames that come without.
 fn clock(codec: &Codec) -> DtsClock {
-    let Codec::H264(config) = codec else {
-        return DtsClock::new(0, None);
+    let said = match codec {
+        Codec::H264(config) => config.picture().ok().map(|p| (p.frame_rate, p.reorder_depth)),
+        Codec::H265(config) => config.picture().ok().map(|p| (p.frame_rate, p.reorder_depth)),
+        _ => None,
     };
-    let picture = config.picture().ok();
-    let rate = picture.as_ref().and_then(|picture| picture.frame_rate).filter(|&rate| rate > 0.0);
+    let (rate, depth) = said.unwrap_or((None, 0));
+    let rate = rate.filter(|&rate| rate > 0.0);
     let duration = rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64));
-    DtsClock::new(picture.map_or(0, |picture| picture.reorder_depth), duration)
+    DtsClock::new(depth, duration)
 }
 
 fn check(codec: &Codec) -> Result<(), Error> {
     match codec {
-        Codec::H264(_) | Codec::Av1(_) | Codec::Aac(_) => Ok(()),
+        Codec::H264(_) | Codec::H265(_) | Codec::Av1(_) | Codec::Aac(_) => Ok(()),
         Codec::G711(config) if config.sample_rate_hz == 8000 && config.channels <= 2 => Ok(()),
         Codec::G711(config) => {
             let reason = format!("8000 Hz expected, {} came", config.sample_rate_hz);

@@ -10,7 +10,7 @@ use crate::aac::AdtsHeader;
 use crate::h264::{NalType, recovery_point};
 use crate::movie::{Jumps, TrackBuilder, Unit, Warnings};
 use crate::nal::AnnexB;
-use crate::{Codec, Error, Kind, h264};
+use crate::{Codec, Error, Kind, h264, h265};
 
 /// A stream that is carried, as far as it was read.
 #[derive(Debug)]
@@ -350,7 +350,11 @@ impl Sets {
                 Ok(Some(Codec::H264(config)))
             }
             _ if vps.is_empty() => Ok(None),
-            _ => Err(Error::unsupported("H.265", "in transport streams")),
+            _ => {
+                let sets = (vps.clone(), sps.clone(), pps.clone());
+                let config = h265::Config::from_parameter_sets(sets.0, sets.1, sets.2)?;
+                Ok(Some(Codec::H265(config)))
+            }
         }
     }
 }
