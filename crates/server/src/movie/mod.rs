@@ -14,7 +14,7 @@ use weir_media::movie::{self, Opener, Sample, Step};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
 use weir_proto::classroom::pack as classroom;
-use weir_proto::rtp::pack::{Packed, Piece};
+use weir_proto::rtp::pack::{self, Packed, Piece};
 use weir_time::Instant;
 
 use crate::Error;
@@ -35,6 +35,7 @@ pub struct Movie {
     file: File,
     index: movie::Movie,
     tracks: Vec<Track>,
+    by_rtp: Result<(), pack::Error>,
     chunks: Vec<ChunkPlace>,
     slots: u64,
 }
@@ -87,9 +88,10 @@ impl Movie {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
         // Images go to classroom clients whatever RFC 2435 can carry of them.
-        if !tracks.iter().any(classroom::can_carry) {
-            StreamPacker::new(&tracks, Packing::Datagrams)?;
-        }
+        let by_rtp = match StreamPacker::new(&tracks, Packing::Datagrams) {
+            Err(Error::Pack(error)) if tracks.iter().any(classroom::can_carry) => Err(error),
+            made => made.map(|_| Ok(()))?,
+        };
         for skipped in index.skipped() {
             tracing::warn!("{}: {skipped}", path.display());
         }
@@ -97,7 +99,12 @@ impl Movie {
             tracing::warn!("{}: {warning}", path.display());
         }
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok(Movie { name, path, file, index, tracks, chunks, slots })
+        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots })
+    }
+
+    /// Whether RTP can carry it, as RTSP needs it.
+    pub(crate) fn by_rtp(&self) -> Result<(), Error> {
+        Ok(self.by_rtp.clone()?)
     }
 
     /// Its name in the hub.

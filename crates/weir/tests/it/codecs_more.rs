@@ -9,8 +9,7 @@ use weir_media::jpeg::image_bytes;
 
 use crate::movies::packets;
 use crate::players::{
-    TRANSPORTS, assert_quiet, ffmpeg, ffmpeg_decodes, ffprobe_counts, frames_counted,
-    frames_decoded,
+    Gstreamer, TRANSPORTS, ffmpeg, ffmpeg_decodes, ffprobe_counts, frames_counted, frames_decoded,
 };
 use crate::program::{Folder, Running, Server, assert_nothing_lost, installed, play};
 use crate::rtsp::Client;
@@ -159,11 +158,11 @@ fn gstreamer_gets_every_image_over_udp_and_tcp() {
             let title = format!("{name}-{transport}");
             let file = folder.join(format!("{title}.mjpeg"));
             let command = gstreamer(&server.url(name), transport, "video", "rtpjpegdepay", &file);
-            viewers.push((Running::start(command, &folder, &title), title, file, name));
+            viewers.push((Gstreamer::start(command, &folder, &title), title, file, name));
         }
     }
     for (viewer, title, file, name) in viewers {
-        assert_quiet(&viewer.finish(LIMIT), &title);
+        viewer.finish_quiet(LIMIT);
         assert_eq!(images_in(&file), IMAGE_COUNT, "{title}");
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-v", "error", "-f", "mjpeg", "-i"]).arg(&file);
@@ -202,7 +201,7 @@ fn h264_with_opus_plays_in_ffmpeg_and_gstreamer_with_every_frame() {
                 Running::start(ffprobe_counts(&url, transport), &folder, &title("ffprobe"));
             let file = folder.join(title("sound"));
             let command = gstreamer(&url, transport, "audio", "rtpopusdepay", &file);
-            let saver = has_gstreamer.then(|| Running::start(command, &folder, &title("gst")));
+            let saver = has_gstreamer.then(|| Gstreamer::start(command, &folder, &title("gst")));
             viewers.push((movie, title("viewer"), decoder, counter, saver, file));
         }
     }
@@ -215,7 +214,7 @@ fn h264_with_opus_plays_in_ffmpeg_and_gstreamer_with_every_frame() {
         assert_eq!((counted.code, counted.err.as_str()), (Some(0), ""), "{title}");
         assert_eq!(frames_counted(&counted.out), expected, "{title}");
         if let Some(saver) = saver {
-            assert_quiet(&saver.finish(LIMIT), &title);
+            saver.finish_quiet(LIMIT);
             let bytes = fs::metadata(&file).unwrap().len();
             assert_eq!(bytes, bytes_of_sound(movie), "{title}: bytes of sound");
         }
@@ -260,7 +259,7 @@ fn g711_plays_in_ffmpeg_and_gstreamer_with_every_sample() {
                 let file = folder.join(format!("{title}.raw"));
                 let command = gstreamer(&url, transport, "audio", depayloader, &file);
                 let saver = (has_gstreamer && form != "-stereo")
-                    .then(|| Running::start(command, &folder, &format!("gst-{title}")));
+                    .then(|| Gstreamer::start(command, &folder, &format!("gst-{title}")));
                 let movie = folder.join(format!("{name}.mov"));
                 viewers.push((movie, title, decoder, saver, file));
             }
@@ -271,7 +270,7 @@ fn g711_plays_in_ffmpeg_and_gstreamer_with_every_sample() {
         assert_eq!((decoded.code, decoded.err.as_str()), (Some(0), ""), "{title}");
         assert_eq!(decoded.out, samples_of(&movie), "{title}: other samples");
         if let Some(saver) = saver {
-            assert_quiet(&saver.finish(LIMIT), &title);
+            saver.finish_quiet(LIMIT);
             let mut command = ffmpeg_reads(&movie);
             let raw = if title.starts_with("mu") { "mulaw" } else { "alaw" };
             let sent = folder.join(format!("{title}.sent"));

@@ -10,7 +10,7 @@ use weir_media::{Codec, Frame, MediaTime, Track, TrackId, vp8};
 use weir_time::Instant;
 
 use crate::movies::{Frames, frames, packets};
-use crate::players::{TRANSPORTS, assert_quiet, ffmpeg_decodes, frames_decoded};
+use crate::players::{Gstreamer, TRANSPORTS, ffmpeg_decodes, frames_decoded};
 use crate::plays::assert_decodes;
 use crate::program::{Folder, Running, Server, assert_nothing_lost, installed, play};
 
@@ -278,13 +278,13 @@ fn gstreamer_plays(case: &Case, url: &str, folder: &Folder) {
         let sink = ["filesink".to_owned(), format!("location={}", file.display())];
         let name = format!("gst-saves-{transport}");
         let command = gstreamer(url, transport, case.saver, &sink);
-        viewers.push((Running::start(command, folder, &name), name, Some(file)));
+        viewers.push((Gstreamer::start(command, folder, &name), name, Some(file)));
         let name = format!("gst-decodes-{transport}");
         let command = gstreamer(url, transport, case.decoder, &["fakesink".to_owned()]);
-        viewers.push((Running::start(command, folder, &name), name, None));
+        viewers.push((Gstreamer::start(command, folder, &name), name, None));
     }
     for (viewer, name, file) in viewers {
-        assert_quiet(&viewer.finish(LIMIT), &name);
+        viewer.finish_quiet(LIMIT);
         if let Some(file) = file {
             assert_eq!(packets(&file, "v"), Some(PICTURES), "{} by {name}", case.name);
         }

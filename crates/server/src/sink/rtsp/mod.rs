@@ -275,7 +275,11 @@ impl Control {
         if let Err(denied) = hub.authorize(action, name, &credentials, self.peer.ip()) {
             return Err(self.refuse_access(&denied));
         }
-        match hub.find(&self.shard.host, name).await {
+        let found = hub.find(&self.shard.host, name).await.and_then(|stream| match &stream {
+            Stream::Movie(movie) => movie.by_rtp().map(|()| stream),
+            Stream::Live(_) => Ok(stream),
+        });
+        match found {
             Ok(stream) => Ok(stream),
             Err(error) => {
                 self.log_refusal(&action.to_string(), name, &error.to_string());
