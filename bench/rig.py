@@ -337,10 +337,17 @@ class Viewers:
 
 
 @contextlib.contextmanager
-def viewers(url: str, transport: str, gro: bool, poll_us: int | None = None):
+def viewers(
+    url: str,
+    transport: str,
+    gro: bool,
+    poll_us: int | None = None,
+    spread_seconds: float | None = None,
+):
     command = [str(FLOOR), "receive", url, "--transport", transport]
     command += ["--gro"] if gro else []
     command += [] if poll_us is None else ["--poll-us", str(poll_us)]
+    command += [] if spread_seconds is None else ["--spread-seconds", str(spread_seconds)]
     process = start(command, LOAD_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield Viewers(process)

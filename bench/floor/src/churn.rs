@@ -80,7 +80,13 @@ fn visit(args: &Args, viewer: usize) -> anyhow::Result<()> {
         Choice::Both if (viewer / 2).is_multiple_of(2) => Transport::Tcp,
         Choice::Both => Transport::Udp,
     };
-    let wish = Wish { url: args.url.clone(), transport, gro: false, receive_buffer_bytes: 1 << 16 };
+    let wish = Wish {
+        url: args.url.clone(),
+        transport,
+        gro: false,
+        receive_buffer_bytes: 1 << 16,
+        from_s: None,
+    };
     let mut session = Session::play(&wish)?;
     let mut scratch = [0_u8; 4096];
     match session.sockets.first() {

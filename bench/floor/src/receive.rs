@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// UDP: asked size of each socket's receive buffer
     #[arg(long, default_value_t = 1 << 20)]
     receive_buffer_bytes: i32,
+    /// Movies: begin at places spread over so many seconds, each viewer at its own
+    #[arg(long)]
+    spread_seconds: Option<f64>,
     /// Look for what has come at this interval in microseconds; without, wake up for it, which the
     /// sender pays for on loopback
     #[arg(long)]
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         transport: args.transport,
         gro: args.gro,
         receive_buffer_bytes: args.receive_buffer_bytes,
+        from_s: None,
     };
     let mut receivers = Receivers {
         epoll: Epoll::new()?,
@@ -63,6 +67,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         mark: Mark::now(),
         asked: 0,
         poll: args.poll_us.map(Duration::from_micros),
+        spread_seconds: args.spread_seconds,
         wish,
     };
     match args.seconds {
@@ -130,7 +135,15 @@ struct Receivers {
     asked: usize,
     /// How long to sleep between looks, rather than until something comes.
     poll: Option<Duration>,
+    /// Over how much of the movie the viewers' places are spread.
+    spread_seconds: Option<f64>,
     wish: Wish,
+}
+
+/// The place of a viewer in a movie: the fractional parts of the multiples of the golden ratio
+/// lie evenly, however many there are.
+fn place(viewer: usize, span_s: f64) -> f64 {
+    (viewer as f64 * 0.618_033_988_75).fract() * span_s
 }
 
 struct Mark {
@@ -187,9 +200,11 @@ impl Receivers {
                 Input::Add(count) => {
                     let first = self.asked;
                     self.asked += count;
-                    let (wish, post) = (self.wish.clone(), post.try_clone()?);
+                    let (mut wish, post) = (self.wish.clone(), post.try_clone()?);
+                    let spread = self.spread_seconds;
                     thread::spawn(move || {
                         for viewer in first..first + count {
+                            wish.from_s = spread.map(|span| place(viewer, span));
                             post.send(Input::Joined(join(&wish, viewer)));
                         }
                     });

@@ -19,6 +19,8 @@ pub(crate) struct Wish {
     pub(crate) gro: bool,
     /// UDP: asked size of each media socket's receive buffer.
     pub(crate) receive_buffer_bytes: i32,
+    /// The place of a movie to begin at, in seconds; without, no Range is sent.
+    pub(crate) from_s: Option<f64>,
 }
 
 /// A session that plays.
@@ -70,8 +72,10 @@ impl Session {
             let session = reply.header("Session").context("SETUP: the reply has no Session")?;
             session.split(';').next().unwrap_or(session).trim().clone_into(&mut id);
         }
-        // No Range: a shared medium goes on where it is.
-        exchange.request("PLAY", &base, &session_line(&id))?;
+        // Without a Range a shared medium goes on where it is.
+        let range = wish.from_s.map(|from| format!("Range: npt={from:.3}-\r\n"));
+        let headers = session_line(&id) + &range.unwrap_or_default();
+        exchange.request("PLAY", &base, &headers)?;
         Ok(Session {
             left_over: exchange.buffer,
             stream: exchange.stream,

@@ -1,7 +1,9 @@
 //! Client drivers: they take a sans-IO client machine of `weir-proto` to a server over a
 //! [`weir_net::Host`], real or simulated, and give what comes as a sequence of events.
 //!
-//! [`rtsp::Client`] is the one for RTSP 1.0, with media over UDP or interleaved.
+//! [`rtsp::Client`] is the one for RTSP 1.0, with media over UDP or interleaved;
+//! [`classroom::Client`] the one for the dialect of course assignments.
 #![forbid(unsafe_code)]
 
+pub mod classroom;
 pub mod rtsp;

@@ -1,6 +1,6 @@
 //! What can be wrong with media.
 
-use crate::{TrackId, mp4::SkippedTrack};
+use crate::{TrackId, movie::SkippedTrack};
 
 /// What is wrong with bytes that claim to be media, or with how they were handed over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,28 +35,38 @@ pub enum Error {
         /// What was expected and what came.
         reason: String,
     },
-    /// An MP4 file ends before something that it needs.
+    /// A movie file ends before something that it needs.
     #[error(
         "the file is cut off: {path} at byte {offset} needs {needed_bytes} bytes, \
          the file has {file_bytes}"
     )]
     Truncated {
-        /// The box.
+        /// The box, or the part of the file.
         path: String,
-        /// Where the box starts, in bytes from the start of the file.
+        /// Where that starts, in bytes from the start of the file.
         offset: u64,
-        /// Bytes that the file must have at least to hold the box.
+        /// Bytes that the file must have at least to hold it.
         needed_bytes: u64,
         /// Bytes that it has.
         file_bytes: u64,
     },
-    /// An MP4 file has no track that weir carries.
+    /// A movie file breaks the syntax of its container; boxes of MP4 have an error of their own.
+    #[error("{part} at byte {offset}: {reason}")]
+    Container {
+        /// The part of the file: `FLV tag`, `image 12`, `file`.
+        part: String,
+        /// Bytes from the start of the file.
+        offset: u64,
+        /// What was expected and what came.
+        reason: String,
+    },
+    /// A movie file has no track that weir carries.
     #[error("no track that can be played: {}", list(.skipped))]
     NoTrack {
         /// The tracks that it has.
         skipped: Vec<SkippedTrack>,
     },
-    /// The caller fed an [`crate::mp4::Opener`] with other bytes than it asked for.
+    /// The caller fed a [`crate::movie::Opener`] with other bytes than it asked for.
     #[error("asked for {needed_bytes} bytes at {needed_offset}, got {got_bytes} at {got_offset}")]
     Feed {
         /// Where the bytes asked for start.
@@ -76,6 +86,14 @@ pub enum Error {
 impl Error {
     pub(crate) fn syntax(what: &'static str, offset: usize, reason: impl Into<String>) -> Self {
         Error::Syntax { what, offset, reason: reason.into() }
+    }
+
+    pub(crate) fn container(
+        part: impl Into<String>,
+        offset: u64,
+        reason: impl Into<String>,
+    ) -> Self {
+        Error::Container { part: part.into(), offset, reason: reason.into() }
     }
 
     pub(crate) fn unsupported(what: &'static str, reason: impl Into<String>) -> Self {

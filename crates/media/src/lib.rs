@@ -6,9 +6,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod aac;
+pub mod av1;
+pub mod g711;
 pub mod h264;
+pub mod h265;
+pub mod jpeg;
+pub mod nal;
+pub mod opus;
+pub mod vp8;
+pub mod vp9;
 
+pub mod flv;
+pub mod mjpeg;
+pub mod movie;
 pub mod mp4;
+pub mod ts;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -1,6 +1,6 @@
 //! Tracks: what a stream is made of.
 
-use crate::{aac, h264};
+use crate::{aac, av1, g711, h264, h265, jpeg, opus, vp8, vp9};
 
 /// A track's place in its stream: 0 for the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,16 +25,37 @@ pub enum Codec {
     /// its length in four bytes, big endian; without parameter sets (they are in the
     /// configuration) and without access unit delimiters.
     H264(h264::Config),
+    /// H.265 (ISO/IEC 23008-2). A frame's payload is one access unit: NAL units, each behind its
+    /// length in four bytes, big endian; without parameter sets and access unit delimiters, as
+    /// for H.264.
+    H265(h265::Config),
+    /// VP8 (RFC 6386). A frame's payload is one frame, with its uncompressed data chunk.
+    Vp8(vp8::Config),
+    /// VP9. A frame's payload is one frame, or one superframe.
+    Vp9(vp9::Config),
+    /// AV1. A frame's payload is one temporal unit: open bitstream units, each with its size,
+    /// without temporal delimiters, as in MP4.
+    Av1(av1::Config),
+    /// Motion JPEG. A frame's payload is one image from SOI to EOI (ITU-T T.81), whose tables
+    /// are its own; without tables of Huffman codes it means the standard ones.
+    Jpeg(jpeg::Config),
     /// AAC (ISO/IEC 14496-3). A frame's payload is one raw access unit, without ADTS header.
     Aac(aac::Config),
+    /// Opus (RFC 6716). A frame's payload is one packet.
+    Opus(opus::Config),
+    /// G.711 (ITU-T G.711). A frame's payload is a run of samples, one byte for each channel.
+    G711(g711::Config),
 }
 
 impl Codec {
     /// Picture or sound.
     pub fn kind(&self) -> Kind {
         match self {
-            Codec::H264(_) => Kind::Video,
-            Codec::Aac(_) => Kind::Audio,
+            Codec::H264(_) | Codec::H265(_) | Codec::Vp8(_) | Codec::Vp9(_) | Codec::Av1(_) => {
+                Kind::Video
+            }
+            Codec::Jpeg(_) => Kind::Video,
+            Codec::Aac(_) | Codec::Opus(_) | Codec::G711(_) => Kind::Audio,
         }
     }
 
@@ -42,7 +63,14 @@ impl Codec {
     pub fn name(&self) -> &'static str {
         match self {
             Codec::H264(_) => "H.264",
+            Codec::H265(_) => "H.265",
+            Codec::Vp8(_) => "VP8",
+            Codec::Vp9(_) => "VP9",
+            Codec::Av1(_) => "AV1",
+            Codec::Jpeg(_) => "JPEG",
             Codec::Aac(_) => "AAC",
+            Codec::Opus(_) => "Opus",
+            Codec::G711(_) => "G.711",
         }
     }
 }

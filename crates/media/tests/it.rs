@@ -1,6 +1,11 @@
 //! Movies made by ffmpeg, read and written, and compared with what ffprobe says of them.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+#[path = "it/containers.rs"]
+mod containers;
+#[path = "it/damage.rs"]
+mod damage;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +13,9 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use mp4_atom::ReadFrom as _;
-use weir_media::mp4::{FragmentWriter, Movie, Opener, Sample, Step};
-use weir_media::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, fuzz, h264};
+use weir_media::movie::{Movie, Opener, Sample, Step};
+use weir_media::mp4::FragmentWriter;
+use weir_media::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, fuzz, h264, nal};
 use weir_time::Instant;
 
 /// A directory with `base.mp4`: 3 s of High profile pictures with two B-frames in a row, a key
@@ -70,12 +76,16 @@ fn open(file: &[u8]) -> Result<Movie, Error> {
 /// What ffprobe says of a packet: presentation, decoding, duration, size, place, key.
 type Packet = (i64, i64, Option<i64>, u32, u64, bool);
 
-fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
-    let entries = "packet=stream_index,pts,dts,duration,size,pos,flags";
-    let args = format!("-v error -show_entries {entries} -of csv=p=0 {name}");
+/// A line for each packet of a file, with these cells.
+fn probe_lines(dir: &Path, name: &str, cells: &str) -> Vec<String> {
+    let args = format!("-v error -show_entries packet={cells} -of csv=p=0 {name}");
     let text = run(Command::new("ffprobe").current_dir(dir).args(words(&args)));
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn probe(dir: &Path, name: &str) -> BTreeMap<usize, Vec<Packet>> {
     let mut out = BTreeMap::<usize, Vec<Packet>>::new();
-    for line in text.lines().filter(|line| !line.is_empty()) {
+    for line in probe_lines(dir, name, "stream_index,pts,dts,duration,size,pos,flags") {
         let cells: Vec<_> = line.split(',').collect();
         let number =
             |n: usize| cells[n].parse::<i64>().unwrap_or_else(|_| panic!("{name}: {line}"));
@@ -206,6 +216,12 @@ fn every_sample_belongs_to_one_gop_and_lies_in_its_extents() {
         let movie = open(file).unwrap();
         let mut next = vec![0; movie.tracks().len()];
         assert_eq!(movie.gops(), 3, "{name}");
+        let totals = (0..3).map(|gop| {
+            let samples = movie.gop_samples(gop);
+            samples
+                .fold((0, 0), |(count, bytes), sample| (count + 1, bytes + u64::from(sample.bytes)))
+        });
+        assert!(movie.gop_totals().eq(totals), "{name}");
         for gop in 0..movie.gops() {
             let all: Vec<_> = movie.gop_samples(gop).collect();
             assert!(all.is_sorted_by_key(|sample| sample.dts), "{name}");
@@ -249,7 +265,7 @@ fn frames_are_the_bytes_of_the_file_in_the_form_of_their_codec() {
     let frame = movie.frame(&sample, bytes.clone(), Instant::from_nanos(7)).unwrap();
     assert_eq!(frame.payload.as_ptr(), bytes.as_ptr());
     assert_eq!((frame.key, frame.arrival.as_nanos()), (KeyKind::Key, 7));
-    let nals = h264::LengthPrefixed::new(&frame.payload, 4).map(Result::unwrap);
+    let nals = nal::LengthPrefixed::new(&frame.payload, 4).map(Result::unwrap);
     assert!(nals.map(h264::NalType::of).any(|kind| kind == h264::NalType::IDR));
     let message = movie.frame(&sample, bytes.slice(1..), Instant::from_nanos(7)).unwrap_err();
     assert!(matches!(message, Error::Feed { .. }), "{message}");
@@ -274,6 +290,131 @@ fn key_pictures_of_open_gops_are_recovery_points() {
     assert_eq!(keys[0], KeyKind::Key);
     assert!(keys.len() > 3 && keys[1..].iter().all(|&key| key == KeyKind::Recovery), "{keys:?}");
     assert_eq!(keys.len(), movie.gops() as usize);
+}
+
+/// Encoders of other codecs, with what the files must say.
+const CODECS: [(&str, &str, &str); 4] = [
+    (
+        "h265.mp4",
+        "libx265 -preset ultrafast -tag:v hvc1 -x265-params log-level=error:keyint=30:bframes=4",
+        "hvc1.1.6.L60.90",
+    ),
+    (
+        "hev1.mp4",
+        "libx265 -preset ultrafast -tag:v hev1 -pix_fmt yuv420p10 -x265-params log-level=error:keyint=30",
+        "hvc1.2.4.L60.90",
+    ),
+    ("vp9.mp4", "libvpx-vp9 -deadline good -cpu-used 5 -g 30", "vp09.00.11.08"),
+    ("av1.mp4", "libaom-av1 -cpu-used 8 -usage realtime -g 30", "av01.0.00M.08"),
+];
+
+#[test]
+fn pictures_of_other_codecs_read_and_are_written_whole() {
+    let Some(dir) = dir() else { return };
+    let encoders = run(Command::new("ffmpeg").args(["-v", "error", "-encoders"]));
+    for (name, encoder, codec_string) in CODECS {
+        let library = words(encoder).next().unwrap();
+        if !encoders.contains(library) {
+            eprintln!("SKIPPED: ffmpeg here has no encoder {library}");
+            continue;
+        }
+        ffmpeg(dir, &format!("-i base.mp4 -t 2 -an -c:v {encoder} {name}"));
+        let file = std::fs::read(dir.join(name)).unwrap();
+        let movie = open(&file).unwrap();
+        assert_eq!(movie.warnings(), [""; 0], "{name}");
+        compare(name, &movie, &probe(dir, name));
+        let said = match &movie.tracks()[0].codec {
+            Codec::H265(config) => config.codec_string().unwrap(),
+            Codec::Vp9(config) => config.codec_string(),
+            Codec::Av1(config) => config.codec_string().unwrap(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(said, codec_string, "{name}");
+        let frames = frames(&movie, &file);
+        let keys = frames.iter().filter(|frame| frame.key.starts()).count();
+        assert_eq!((frames.len(), keys), (60, movie.gops() as usize), "{name}");
+        assert_eq!(frames[0].key, KeyKind::Key, "{name}");
+        let out = written(movie.tracks(), &frames);
+        let name = format!("written_{name}");
+        std::fs::write(dir.join(&name), &out).unwrap();
+        ffmpeg(dir, &format!("-i {name} -f null -"));
+        let again = open(&out).unwrap();
+        assert_eq!(again.warnings(), [""; 0], "{name}");
+        compare(&name, &again, &probe(dir, &name));
+        assert_eq!(again.tracks()[0].codec, movie.tracks()[0].codec, "{name}");
+    }
+}
+
+#[test]
+fn configurations_that_stand_in_the_first_sample_are_found_there() {
+    let Some(dir) = dir() else { return };
+    let encoders = run(Command::new("ffmpeg").args(["-v", "error", "-encoders"]));
+    let codecs = [
+        ("libx264", "-x264-params repeat-headers=1", "avcC", 5, 0xe0),
+        ("libx265", "-x265-params log-level=error:repeat-headers=1 -tag:v hvc1", "hvcC", 22, 0),
+        ("libvpx-vp9", "-deadline realtime -cpu-used 8", "vpcC", 0, 0),
+        ("libaom-av1", "-cpu-used 8 -usage realtime", "av1C", 0, 0),
+    ];
+    for (encoder, options, name, place, byte) in codecs {
+        if !encoders.contains(encoder) {
+            eprintln!("SKIPPED: ffmpeg here has no encoder {encoder}");
+            continue;
+        }
+        ffmpeg(dir, &format!("-i base.mp4 -t 0.5 -an -c:v {encoder} {options} in_first.mp4"));
+        let mut file = std::fs::read(dir.join("in_first.mp4")).unwrap();
+        let expected = open(&file).unwrap().tracks()[0].codec.clone();
+        let at = file.windows(4).position(|four| four == name.as_bytes()).unwrap();
+        match name {
+            "vpcC" => file[at..at + 4].copy_from_slice(b"free"),
+            "av1C" => {
+                // What stands behind its four bytes becomes a box of its own.
+                let bytes = u32::from_be_bytes(file[at - 4..at].try_into().unwrap());
+                file[at - 4..at].copy_from_slice(&12u32.to_be_bytes());
+                file[at + 8..at + 12].copy_from_slice(&(bytes - 12).to_be_bytes());
+                file[at + 12..at + 16].copy_from_slice(b"free");
+            }
+            _ => file[at + 4 + place] = byte,
+        }
+        let movie = open(&file).unwrap();
+        match (&movie.tracks()[0].codec, &expected) {
+            (Codec::Vp9(found), Codec::Vp9(said)) => {
+                assert_eq!(found.codec_string(), said.codec_string());
+            }
+            (found, said) => assert_eq!(found, said),
+        }
+        assert_eq!(frames(&movie, &file).len(), 15, "{encoder}");
+        // And where the first sample has none, the track is passed over.
+        if encoder == "libx265" {
+            let first = movie.sample(TrackId(0), 0).unwrap();
+            let range = first.offset as usize..(first.offset + u64::from(first.bytes)) as usize;
+            file[range].fill(0);
+            let message = open(&file).unwrap_err().to_string();
+            assert!(message.contains("nor in its first sample"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn decoding_times_of_h265_are_derived_from_its_reorder_depth() {
+    let Some(dir) = dir() else { return };
+    let encoder = "libx265 -preset ultrafast -x265-params log-level=error:keyint=30:bframes=4";
+    ffmpeg(dir, &format!("-i base.mp4 -t 2 -an -c:v {encoder} reordered.mp4"));
+    let file = std::fs::read(dir.join("reordered.mp4")).unwrap();
+    let movie = open(&file).unwrap();
+    let mut all = frames(&movie, &file);
+    let shifts = |frames: &[Frame]| {
+        let (first, all) = (frames[0].pts, frames.iter());
+        all.map(|frame| frame.pts - first).collect::<Vec<_>>()
+    };
+    let expected = shifts(&all);
+    all.iter_mut().for_each(|frame| (frame.dts, frame.duration) = (None, None));
+    let out = written(movie.tracks(), &all);
+    let again = frames(&open(&out).unwrap(), &out);
+    assert!(again.iter().all(|frame| frame.dts.is_some_and(|dts| dts <= frame.pts)));
+    let near = |(a, b): (&MediaTime, &MediaTime)| (*a - *b).as_nanos().abs() < 100_000;
+    assert!(shifts(&again).iter().zip(&expected).all(near));
+    std::fs::write(dir.join("written_reordered.mp4"), &out).unwrap();
+    ffmpeg(dir, "-i written_reordered.mp4 -f null -");
 }
 
 #[test]
@@ -329,6 +470,7 @@ fn a_file_that_is_cut_off_is_an_error_that_names_the_place() {
                 assert!(needed_bytes > file_bytes, "{len}: {error}");
             }
             Error::Mp4 { path, .. } => assert_eq!(path, "file", "{len}: {error}"),
+            Error::Container { part, .. } => assert_eq!(part, "file", "{len}: {error}"),
             _ => panic!("{len}: {error}"),
         }
     };
@@ -359,6 +501,7 @@ fn a_fragmented_file_that_is_cut_off_plays_up_to_there() {
             Ok(movie) => assert!(movie.warnings().len() <= 1),
             Err(Error::Truncated { .. } | Error::NoTrack { .. }) => {}
             Err(Error::Mp4 { path, .. }) if path == "file" => {}
+            Err(Error::Container { part, .. }) if part == "file" => {}
             Err(error) => panic!("{len}: {error}"),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,18 +83,47 @@ impl File {
     /// # Errors
     /// Those of the file system.
     pub fn read_at_blocking(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let mut buffer = BytesMut::zeroed(len);
-        let mut filled = 0;
-        while filled < len {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+        self.read_at_into_blocking(offset, len, BytesMut::with_capacity(len))
+    }
+
+    /// The same into the memory of `buffer`, which grows if it is too small.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn read_at_into_blocking(
+        &self,
+        offset: u64,
+        len: usize,
+        mut buffer: BytesMut,
+    ) -> io::Result<Bytes> {
+        buffer.clear();
+        buffer.reserve(len);
+        while buffer.len() < len {
+            match self.read_some(&mut buffer, offset, len) {
                 Ok(0) => break,
-                Ok(read) => filled += read,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        buffer.truncate(filled);
         Ok(buffer.freeze())
+    }
+
+    /// Reads into the room of `buffer`, which holds what stands at `offset` and is to hold `len`
+    /// bytes of it; nothing is zeroed first. Gives how many came.
+    fn read_some(&self, buffer: &mut BytesMut, offset: u64, len: usize) -> io::Result<usize> {
+        let filled = buffer.len();
+        let at = libc::off_t::try_from(offset + filled as u64)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let room = buffer.spare_capacity_mut();
+        let wanted = room.len().min(len - filled);
+        // SAFETY: the descriptor is open as long as `self`, and the room holds `wanted` bytes.
+        let read =
+            unsafe { libc::pread(self.file.as_raw_fd(), room.as_mut_ptr().cast(), wanted, at) };
+        let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: the system has written the first `read` bytes of the room.
+        unsafe { buffer.set_len(filled + read) };
+        Ok(read)
     }
 
     /// Appends `data` after what was written before.

@@ -34,6 +34,7 @@ mod host;
 pub mod os;
 mod select;
 pub mod sim;
+mod stdin;
 mod tcp;
 mod udp;
 
@@ -42,5 +43,6 @@ pub use bell::Doorbell;
 pub use file::File;
 pub use host::{Host, ShardHandle, Sleep};
 pub use select::{Either, select, timeout};
+pub use stdin::{StandardInput, terminal_columns};
 pub use tcp::{DetachedTcp, Scratch, TcpListener, TcpOptions, TcpStream};
 pub use udp::{Datagram, DatagramBuffer, SharedUdp, UdpOptions, UdpSocket};

@@ -1,17 +1,15 @@
 //! The movie file that a player writes of what came.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
 
-use bytes::Bytes;
 use weir_media::mp4::FragmentWriter;
 use weir_media::{Frame, MediaTime, Track, TrackId};
-use weir_net::{Doorbell, File, Host};
+use weir_net::Host;
 use weir_time::Instant;
 
+use crate::file_queue::FileQueue;
 use crate::measure::{Measure, Taken};
 
 /// Writes whole frames to a fragmented MP4, away from the packets: chunks wait in a bounded queue
@@ -19,8 +17,7 @@ use crate::measure::{Measure, Taken};
 pub(crate) struct MovieFile {
     stage: Stage,
     tracks: Vec<Line>,
-    queue: Rc<Queue>,
-    chunks_dropped: u64,
+    queue: FileQueue,
     frames: u64,
     failed: Option<String>,
 }
@@ -44,24 +41,6 @@ struct Line {
     pts: MediaTime,
 }
 
-#[derive(Default)]
-struct Queue {
-    state: RefCell<State>,
-    /// Rung when there is something to write, and at the end.
-    filled: Doorbell,
-    /// Rung when all is written.
-    emptied: Doorbell,
-}
-
-#[derive(Default)]
-struct State {
-    chunks: VecDeque<Bytes>,
-    bytes: usize,
-    closing: bool,
-    written_bytes: u64,
-    failed: Option<String>,
-}
-
 /// What became of a movie file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -78,20 +57,15 @@ pub struct Written {
 /// Frames that wait for the file to begin.
 const WAITING_FRAMES_MAX: usize = 2_048;
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// Chunks that wait to be written.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 impl MovieFile {
     /// Makes the file, or empties the one that is there.
     pub(crate) async fn create(host: &Host, path: &Path) -> io::Result<Self> {
-        let file = File::create(host, path).await?;
-        let queue = Rc::new(Queue::default());
-        host.spawn(write_chunks(host.clone(), file, Rc::clone(&queue)));
+        let queue = FileQueue::create(host, path).await?;
         Ok(MovieFile {
             stage: Stage::Waiting { frames: VecDeque::new(), bytes: 0 },
             tracks: Vec::new(),
             queue,
-            chunks_dropped: 0,
             frames: 0,
             failed: None,
         })
@@ -125,17 +99,14 @@ impl MovieFile {
         }
         if let Stage::Writing(writer) = &mut self.stage {
             let last = writer.finish();
-            self.put(last);
+            self.queue.put(last);
         }
-        self.queue.state.borrow_mut().closing = true;
-        self.queue.filled.ring(0);
-        self.queue.emptied.rung(&mut Vec::new()).await;
-        let state = self.queue.state.borrow();
+        let file = self.queue.finish().await;
         Written {
             frames: self.frames,
-            bytes: state.written_bytes,
-            fragments_dropped: self.chunks_dropped,
-            failed: self.failed.or_else(|| state.failed.clone()),
+            bytes: file.bytes,
+            fragments_dropped: file.chunks_dropped,
+            failed: self.failed.or(file.failed),
         }
     }
 
@@ -160,7 +131,7 @@ impl MovieFile {
         }
         match FragmentWriter::new(&tracks) {
             Ok(writer) => {
-                self.put(writer.init_segment());
+                self.queue.put(writer.init_segment());
                 self.stage = Stage::Writing(Box::new(writer));
                 frames.iter().for_each(|frame| self.write(frame));
             }
@@ -190,22 +161,11 @@ impl MovieFile {
             Ok(fragment) => {
                 self.frames += 1;
                 if let Some(fragment) = fragment {
-                    self.put(fragment);
+                    self.queue.put(fragment);
                 }
             }
             Err(error) => self.fail(&error.to_string()),
         }
-    }
-
-    fn put(&mut self, chunk: Bytes) {
-        let mut state = self.queue.state.borrow_mut();
-        if state.bytes + chunk.len() > QUEUE_BYTES_MAX {
-            self.chunks_dropped += 1;
-            return;
-        }
-        state.bytes += chunk.len();
-        state.chunks.push_back(chunk);
-        self.queue.filled.ring(0);
     }
 
     fn fail(&mut self, why: &str) {
@@ -225,33 +185,5 @@ impl Line {
     fn pts(&self, rtp_ticks: i64) -> MediaTime {
         let since = rtp_ticks.saturating_sub(self.ticks);
         self.pts + MediaTime::from_ticks(since, self.clock_rate_hz.max(1))
-    }
-}
-
-/// Writes chunks in their order until there are no more.
-async fn write_chunks(host: Host, file: File, queue: Rc<Queue>) {
-    let mut keys = Vec::new();
-    loop {
-        queue.filled.rung(&mut keys).await;
-        loop {
-            let next = queue.state.borrow_mut().chunks.pop_front();
-            let Some(chunk) = next else { break };
-            let bytes = chunk.len();
-            let failed_before = queue.state.borrow().failed.is_some();
-            let written = match failed_before {
-                true => Ok(()),
-                false => file.append(&host, chunk).await,
-            };
-            let mut state = queue.state.borrow_mut();
-            state.bytes -= bytes;
-            match written {
-                Err(error) => state.failed = Some(error.to_string()),
-                Ok(()) if !failed_before => state.written_bytes += bytes as u64,
-                Ok(()) => {}
-            }
-        }
-        if queue.state.borrow().closing {
-            return queue.emptied.ring(0);
-        }
     }
 }

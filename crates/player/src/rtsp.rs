@@ -11,9 +11,12 @@ use weir_record::Sink;
 use weir_record::event::{Dropped, EndReason, Failure, Warning};
 use weir_time::Instant;
 
+pub use crate::action::{Action, Actions};
 use crate::measure::{Measure, Progress};
 use crate::movie_file::MovieFile;
 pub use crate::movie_file::Written;
+use crate::packets::PacketList;
+use crate::probe::StreamProbe;
 
 /// What is asked of a player.
 #[derive(Clone, Debug)]
@@ -26,6 +29,10 @@ pub struct Settings {
     pub movie: Option<PathBuf>,
     /// What to do when so long has been played, in the order of the times.
     pub script: Vec<(Duration, Action)>,
+    /// What to do as soon as it is said, once the stream plays.
+    pub actions: Actions,
+    /// Where to list every packet that comes.
+    pub packets: Option<PacketList>,
 }
 
 impl Settings {
@@ -36,19 +43,10 @@ impl Settings {
             limit: None,
             movie: None,
             script: Vec::new(),
+            actions: Actions::new(),
+            packets: None,
         }
     }
-}
-
-/// Something to do while a stream is played.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Pause.
-    Pause,
-    /// Play on from where the pause was made.
-    Resume,
-    /// Play on from another place of the movie.
-    Seek(Duration),
 }
 
 /// How a play ended.
@@ -92,17 +90,33 @@ pub async fn play(
     host: &Host,
     settings: Settings,
     records: &Sink,
-    mut watch: impl FnMut(&Progress),
+    watch: impl FnMut(&Progress),
 ) -> Outcome {
+    run(host, settings, records, None, watch).await.0
+}
+
+/// Plays, and shows every frame to `probe`, which is given back.
+pub(crate) async fn run(
+    host: &Host,
+    settings: Settings,
+    records: &Sink,
+    mut probe: Option<StreamProbe>,
+    mut watch: impl FnMut(&Progress),
+) -> (Outcome, Option<StreamProbe>) {
     let (client, movie) = match prepare(host, &settings).await {
         Ok(made) => made,
-        Err(failed) => return failed.outcome(host, records),
+        Err(failed) => return (failed.outcome(host, records), probe),
     };
     let mut player = Player {
         host: host.clone(),
         client,
-        measure: Measure::new(records.clone(), movie.is_some()),
+        measure: Measure::new(records.clone(), movie.is_some() || probe.is_some()),
         movie,
+        probe: probe.take(),
+        packets: settings.packets,
+        actions: settings.actions,
+        is_to_pause: false,
+        sought: None,
         records: records.clone(),
         from: settings.dial.from,
         limit: settings.limit,
@@ -119,11 +133,14 @@ pub async fn play(
         }
         let until = player.next_timeout();
         let woken = {
-            let next = pin!(player.client.next(until));
-            match player.stage {
+            let Player { client, actions, stage, playing_at, .. } = &mut player;
+            // An attempt to connect is given up for an end alone.
+            let actions = pin!(actions.wait(playing_at.is_some()));
+            let next = pin!(client.next(until));
+            match stage {
                 // Asked to end once more while it leaves: it leaves at once.
-                Stage::Over(_) => Either::Second(next.await),
-                _ => select(shutdown.as_mut(), next).await,
+                Stage::Over(_) => Either::Second(Either::Second(next.await)),
+                _ => select(shutdown.as_mut(), select(actions, next)).await,
             }
         };
         match woken {
@@ -131,8 +148,10 @@ pub async fn play(
                 shutdown.set(host.shutdown_requested());
                 player.stop();
             }
-            Either::Second(Some(happened)) => player.take(&happened),
-            Either::Second(None) => {}
+            // The next step takes them.
+            Either::Second(Either::First(())) => {}
+            Either::Second(Either::Second(Some(happened))) => player.take(&happened),
+            Either::Second(Either::Second(None)) => {}
         }
     };
     player.finish(end).await
@@ -180,6 +199,13 @@ struct Player {
     client: Client,
     measure: Measure,
     movie: Option<MovieFile>,
+    probe: Option<StreamProbe>,
+    packets: Option<PacketList>,
+    actions: Actions,
+    /// The last that was asked for was a pause.
+    is_to_pause: bool,
+    /// The place that was asked for and is not answered yet.
+    sought: Option<Duration>,
     records: Sink,
     /// Where the movie was asked to begin.
     from: Option<Duration>,
@@ -236,7 +262,17 @@ impl Player {
     /// Takes in what happened.
     fn take(&mut self, happened: &Happened) {
         let now = self.host.now();
+        if let (Some(list), Event::Rtp { track, data, ip_bytes }) = (&self.packets, &happened.event)
+        {
+            list.push(happened.at, *track, data, *ip_bytes);
+        }
         self.measure.handle(now, happened);
+        if let (Some(probe), Event::Described { tracks }) = (&mut self.probe, &happened.event) {
+            probe.described(tracks);
+        }
+        if matches!(happened.event, Event::Playing { .. } | Event::Warning(_)) {
+            self.sought = None;
+        }
         match &happened.event {
             Event::Playing { from, .. } if self.playing_at.is_none() => {
                 if let (Some(asked), None) = (self.from, from) {
@@ -275,19 +311,27 @@ impl Player {
     fn step(&mut self, watch: &mut impl FnMut(&Progress)) -> Option<End> {
         let now = self.host.now();
         self.measure.tick(now);
-        while let Some(taken) = self.measure.poll_frame() {
-            if let Some(movie) = &mut self.movie {
-                movie.push(taken, &self.measure);
-            }
-        }
+        self.keep_frames();
         if self.watch_at.is_some_and(|at| at <= now) {
             self.watch_at = Some(now + WATCH_INTERVAL);
             watch(&self.measure.progress(now));
+            if let Some(list) = &self.packets {
+                list.flush();
+            }
+        }
+        if self.actions.take_stop() && !matches!(self.stage, Stage::Over(_)) {
+            self.stop();
+        }
+        if !matches!(self.stage, Stage::Playing) {
+            // Nothing is played any more: there is nothing to do to it.
+            while self.actions.pop().is_some() {}
         }
         match self.stage.clone() {
             Stage::Playing => {
                 self.act(now);
-                self.judge(now);
+                if matches!(self.stage, Stage::Playing) {
+                    self.judge(now);
+                }
                 None
             }
             Stage::Draining { until, end } => {
@@ -325,21 +369,73 @@ impl Player {
         [limit, action, silent].into_iter().flatten().min()
     }
 
-    /// Does what the script says.
+    /// Gives the frames that are whole to those who want them.
+    fn keep_frames(&mut self) {
+        while let Some(taken) = self.measure.poll_frame() {
+            if let Some(probe) = &mut self.probe {
+                probe.take(&taken, &self.measure);
+            }
+            if let Some(movie) = &mut self.movie {
+                movie.push(taken, &self.measure);
+            }
+        }
+    }
+
+    /// Does what the script and the user say.
     fn act(&mut self, now: Instant) {
         let Some(playing_at) = self.playing_at else {
             return;
         };
         while let Some((_, action)) = self.script.pop_front_if(|(at, _)| playing_at + *at <= now) {
-            match action {
-                Action::Pause => self.client.pause(),
-                Action::Resume => self.client.play(None),
-                Action::Seek(to) => {
-                    self.measure.seeking(now, to);
-                    self.client.play(Some(to));
-                }
+            self.perform(now, action);
+        }
+        while let Some(action) = self.actions.pop() {
+            self.perform(now, action);
+        }
+    }
+
+    fn perform(&mut self, now: Instant, action: Action) {
+        match action {
+            Action::Pause if !self.is_to_pause => {
+                self.is_to_pause = true;
+                self.client.pause();
+            }
+            Action::Resume if self.is_to_pause || self.measure.is_paused() => {
+                self.is_to_pause = false;
+                self.client.play(None);
+            }
+            Action::Pause | Action::Resume => {}
+            Action::Seek(to) => self.seek(now, to),
+            Action::Forward(by) => self.step_by(now, |at, end| {
+                // The last moments, where it would go past the end.
+                let last = end.map(|end| end.saturating_sub(NEAR_END).max(at));
+                (at + by).min(last.unwrap_or(Duration::MAX))
+            }),
+            Action::Back(by) => self.step_by(now, |at, _| at.saturating_sub(by)),
+            Action::Stop => self.stop(),
+        }
+    }
+
+    /// Seeks to a place that follows from the one that is played and from the movie's end.
+    fn step_by(&mut self, now: Instant, to: impl Fn(Duration, Option<Duration>) -> Duration) {
+        let reached = self.measure.position().map(|at| at.to_duration());
+        match self.sought.or(reached) {
+            Some(at) => {
+                let end = self.measure.range_end().map(|end| end.to_duration());
+                self.seek(now, to(at, end));
+            }
+            None => {
+                let text = "cannot seek: the server does not say which place it plays".into();
+                self.records.emit(now, Warning { text });
             }
         }
+    }
+
+    fn seek(&mut self, now: Instant, to: Duration) {
+        self.is_to_pause = false;
+        self.sought = Some(to);
+        self.measure.seeking(now, to);
+        self.client.play(Some(to));
     }
 
     /// Looks whether the end has come.
@@ -358,7 +454,10 @@ impl Player {
             self.leave(end);
         } else if !self.measure.is_paused() && self.silent_until(playing_at) <= now {
             let end = match self.is_near_end(now) {
-                true => End::new(EndReason::EndOfStream),
+                true => {
+                    self.measure.ended_without_bye(now);
+                    End::new(EndReason::EndOfStream)
+                }
                 // The good-bye of another track was lost.
                 false if self.measure.any_said_bye() => self.end_by_bye(now),
                 false => End::failed(self.nothing_came(playing_at, now)),
@@ -456,29 +555,32 @@ impl Player {
         }
     }
 
-    async fn finish(mut self, end: End) -> Outcome {
+    async fn finish(mut self, end: End) -> (Outcome, Option<StreamProbe>) {
         let now = self.host.now();
+        let unlisted = self.packets.as_ref().map_or(0, PacketList::packets_dropped);
         for (what, count) in [
             ("datagrams of others than the server", self.client.foreign_datagrams()),
             ("receiver reports that could not be sent", self.client.reports_dropped()),
+            ("packets that are not in the list of packets: the disk was too slow", unlisted),
+            ("keys that came faster than they could be obeyed", self.actions.dropped()),
         ] {
             self.measure.note_dropped(now, what, count);
         }
         self.measure.flush(now, end.is_cut());
+        self.keep_frames();
+        if let Some(probe) = &mut self.probe {
+            let watched = self.playing_at.map_or(Duration::ZERO, |at| now.since(at));
+            probe.ended(&self.measure, self.client.lower(), watched);
+        }
         let movie = match self.movie.take() {
             None => None,
-            Some(mut movie) => {
-                while let Some(taken) = self.measure.poll_frame() {
-                    movie.push(taken, &self.measure);
-                }
-                Some(movie.finish(&self.measure).await)
-            }
+            Some(movie) => Some(movie.finish(&self.measure).await),
         };
         if let Some(written) = &movie {
             note_movie(&self.records, now, written);
         }
         self.measure.finish(now, end.reason, end.text.as_deref());
-        Outcome { reason: end.reason, text: end.text, error: self.error, movie }
+        (Outcome { reason: end.reason, text: end.text, error: self.error, movie }, self.probe)
     }
 }
 

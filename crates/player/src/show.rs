@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use weir_dial::rtsp::Error;
 use weir_proto::rtsp::Status;
+use weir_proto::rtsp::client::Cause;
 use weir_record::event::{EndReason, MediaKind};
 use weir_record::stats::{Basis, PlaySummary, ServeSummary, TrackSummary, ViewerSummary};
 
@@ -56,9 +57,10 @@ pub fn summary(summary: &PlaySummary) -> String {
         known(summary.first_byte_ns.map(millis)),
         known(summary.first_decodable_frame_ns.map(millis)),
     );
+    let is_failed = summary.ended_text.is_some() || summary.ended == Some(EndReason::Failed);
     for (count, what) in [
-        // The one that it ended by stands above.
-        (summary.errors - u64::from(summary.errors == 1 && summary.ended_text.is_some()), "errors"),
+        // The one that it ended by is told as the reason.
+        (summary.errors - u64::from(summary.errors == 1 && is_failed), "errors"),
         (summary.records_dropped, "records dropped"),
         (summary.warnings, "warnings"),
     ] {
@@ -132,6 +134,8 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::TimedOut => Some(
             "no answer: is the address right, and does a firewall let the port through?".to_owned(),
         ),
+        Error::Request { failure, .. } if is_unanswered(&failure.cause) => Some(CLASSROOM.into()),
+        Error::Unreadable { .. } | Error::Closed { .. } => Some(CLASSROOM.into()),
         Error::Request { failure, .. } => match error.status()? {
             Status::NOT_FOUND => {
                 let name = failure.url.rsplit('/').next().unwrap_or_default();
@@ -145,8 +149,19 @@ pub fn advice(error: &Error) -> Option<String> {
             }
             _ => None,
         },
+        Error::OutOfRange { .. } => {
+            Some("start at an earlier place: --from counts seconds from the movie's start".into())
+        }
         _ => None,
     }
+}
+
+/// What a server of the other dialect may look like to a client of RTSP.
+const CLASSROOM: &str = "the server may not speak RTSP 1.0; if it belongs to a course assignment, \
+                         try --dialect classroom (or auto)";
+
+fn is_unanswered(cause: &Cause) -> bool {
+    matches!(cause, Cause::TimedOut { .. } | Cause::ConnectionLost)
 }
 
 fn push_track(text: &mut String, track: &TrackSummary) {
@@ -159,6 +174,10 @@ fn push_track(text: &mut String, track: &TrackSummary) {
     let _ = write!(text, "  track {} {kind} {codec}: ", track.track);
     if track.basis == Basis::Nothing {
         let _ = writeln!(text, "not played");
+        return;
+    }
+    if track.packets == Some(0) && track.head_lost.unwrap_or(0) == 0 {
+        let _ = writeln!(text, "no packet came");
         return;
     }
     let _ = writeln!(
@@ -180,13 +199,27 @@ fn push_track(text: &mut String, track: &TrackSummary) {
         known(track.head_lost),
         known(track.tail_lost),
     );
+    if let Some(gaps) = track.gaps.filter(|gaps| *gaps > 0) {
+        let at = track.gap_longest_at_ns.map(|at| format!("{:.3} s", at as f64 / 1e9));
+        let _ = writeln!(
+            text,
+            "    gaps {gaps}, the longest of {} packets at {}; {} frames incomplete",
+            known(track.gap_packets_max),
+            known(at),
+            known(track.frames_incomplete),
+        );
+    }
+    // One of the two is measured: each says what it is.
+    let jitter = match track.jitter_against_50ms_ns {
+        Some(jitter) => format!("jitter of arrivals against 50 ms a frame {}", millis(jitter)),
+        None => format!("jitter {}", known(track.jitter_ns.map(millis))),
+    };
     let _ = writeln!(
         text,
-        "    reordered {}, duplicates {}, late {}; jitter {}",
+        "    reordered {}, duplicates {}, late {}; {jitter}",
         known(track.reordered),
         known(track.duplicates),
         known(track.late),
-        known(track.jitter_ns.map(millis)),
     );
     let _ = writeln!(
         text,

@@ -4,6 +4,7 @@
 //! when it wants to be called next. Packers are pure functions from frames to wire pieces.
 #![forbid(unsafe_code)]
 
+pub mod classroom;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;

@@ -1,6 +1,7 @@
 //! The hub: streams by their names. It knows no protocol.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,14 +13,17 @@ use crate::Error;
 use crate::access::{Access, Action, Credentials, Denied};
 use crate::library::Library;
 use crate::live::{Live, Publisher};
-use crate::movie::{Cache, Movie};
+use crate::movie::{Cache, Movie, Opening};
 
 /// All streams of a server.
 pub struct Hub {
     access: Access,
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    #[cfg(test)]
+    stubs: Mutex<BTreeMap<String, Arc<Movie>>>,
     library: Library,
     movies: Mutex<BTreeMap<String, Arc<Movie>>>,
+    opening: Opening,
     pub(crate) cache: Cache,
 }
 
@@ -54,8 +58,11 @@ impl Hub {
         Arc::new(Hub {
             access: Access,
             live: Mutex::default(),
+            #[cfg(test)]
+            stubs: Mutex::default(),
             library,
             movies: Mutex::default(),
+            opening: Opening::default(),
             cache: Cache::new(cache_bytes_max),
         })
     }
@@ -126,22 +133,49 @@ impl Hub {
         if let Some(live) = lock(&self.live).get(name) {
             return Ok(Stream::Live(Arc::clone(live)));
         }
+        #[cfg(test)]
+        if let Some(movie) = lock(&self.stubs).get(name) {
+            return Ok(Stream::Movie(Arc::clone(movie)));
+        }
         let path = self
             .library
             .find(host, name)
             .await
             .ok_or_else(|| Error::NotFound { stream: name.to_owned() })?;
-        self.open(host, name, &path).await.map(Stream::Movie)
+        let opened = self.open(host, name, &path).await;
+        match &opened {
+            // It went since the folders were looked through.
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NotFound { stream: name.to_owned() });
+            }
+            Err(error @ (Error::Movie { .. } | Error::TrackCount { .. } | Error::Pack(_))) => {
+                self.library.refuse(&path, &error.to_string());
+            }
+            _ => {}
+        }
+        opened.map(Stream::Movie)
+    }
+
+    /// Offers a movie that is in no library.
+    #[cfg(test)]
+    pub(crate) fn offer(&self, movie: Arc<Movie>) {
+        lock(&self.stubs).insert(movie.name().to_owned(), movie);
     }
 
     async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {
         let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
-        if let Some(movie) = lock(&self.movies).get(name)
-            && movie.identity() == file.identity()
-        {
-            return Ok(Arc::clone(movie));
+        let opened = || {
+            let movies = lock(&self.movies);
+            movies.get(name).filter(|movie| movie.identity() == file.identity()).cloned()
+        };
+        if let Some(movie) = opened() {
+            return Ok(movie);
         }
-        let movie = Arc::new(Movie::open(host, name, path, file).await?);
+        let _turn = self.opening.turn(file.identity()).await;
+        if let Some(movie) = opened() {
+            return Ok(movie);
+        }
+        let movie = Arc::new(Movie::open(host, name, path, file.clone()).await?);
         let mut movies = lock(&self.movies);
         if movies.len() >= MOVIES_OPEN_MAX {
             // Those that nobody watches are opened again when somebody asks.

@@ -45,7 +45,8 @@ impl Live {
     /// Its ring in one packing.
     pub(crate) fn ring(&self, packing: Packing) -> &Ring<Packed> {
         match packing {
-            Packing::Datagrams => &self.datagrams,
+            // The sink of the classroom dialect refuses live streams.
+            Packing::Datagrams | Packing::Classroom => &self.datagrams,
             Packing::Interleaved => &self.interleaved,
         }
     }

@@ -106,6 +106,8 @@ pub(crate) fn viewer_left(records: &Sink, now: Instant, viewer: &Viewer, reason:
             packets: viewer.sent.packets,
             octets: viewer.sent.octets,
             lasted_ns: u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX),
+            oversize: viewer.is_classroom().then_some(viewer.sent.oversize),
+            images_dropped: viewer.is_classroom().then_some(viewer.sent.images_dropped),
         },
     );
 }

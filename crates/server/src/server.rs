@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,9 +122,8 @@ impl Server {
         settings: Settings,
         records: Sink,
     ) -> Result<Server, StartError> {
-        let address = SocketAddr::new(settings.bind, settings.rtsp_port);
-        let listener =
-            host.tcp_listen(address).map_err(|source| StartError::Rtsp { address, source })?;
+        let (listener, bind) = listen(host, settings.bind, settings.rtsp_port)?;
+        let settings = Settings { bind, ..settings };
         let rtsp_address = listener.local_address();
         let udp = bind_pair(host, &settings)
             .map_err(|source| StartError::Rtp { port: settings.rtp_port, source })?;
@@ -153,6 +152,16 @@ impl Server {
     /// The address on which RTSP is served.
     pub fn rtsp_address(&self) -> SocketAddr {
         self.rtsp_address
+    }
+
+    /// What the first shard holds, once its host has run on.
+    #[cfg(test)]
+    pub(crate) fn census(&self) -> Arc<Mutex<crate::shard::Census>> {
+        let census = Arc::default();
+        if let Some(mailbox) = self.mailboxes.first() {
+            mailbox.post(Letter::Census(Arc::clone(&census)));
+        }
+        census
     }
 
     /// The UDP ports from which RTP and RTCP leave.
@@ -193,6 +202,25 @@ impl Context {
             event::Listening { protocol: protocol.into(), address: address.to_string().into() };
         self.records.emit(host.now(), listening);
     }
+}
+
+/// Listens for RTSP, and says on which address: `::` falls back where there is no IPv6.
+fn listen(host: &Host, bind: IpAddr, port: u16) -> Result<(TcpListener, IpAddr), StartError> {
+    let listen = |ip| host.tcp_listen(SocketAddr::new(ip, port));
+    let error = match listen(bind) {
+        Ok(listener) => return Ok((listener, bind)),
+        Err(error) => error,
+    };
+    let tells = [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied];
+    let all_of_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    if bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        && !tells.contains(&error.kind())
+        && let Ok(listener) = listen(all_of_v4)
+    {
+        tracing::info!("no IPv6 here ({error}): listening on all of IPv4");
+        return Ok((listener, all_of_v4));
+    }
+    Err(StartError::Rtsp { address: SocketAddr::new(bind, port), source: error })
 }
 
 /// Ports for RTP and RTCP: an even one and the next (RFC 3550 section 11).

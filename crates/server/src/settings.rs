@@ -1,12 +1,13 @@
 //! Settings of a server.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// What is asked of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The address to listen on.
+    /// The address to listen on; `::` for all of IPv4 and IPv6, or of IPv4 alone on a machine
+    /// without IPv6.
     pub bind: IpAddr,
     /// The port for RTSP; 0 for any free one.
     pub rtsp_port: u16,
@@ -23,7 +24,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             rtsp_port: 8554,
             rtp_port: 0,
             start: Start::default(),

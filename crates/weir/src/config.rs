@@ -21,7 +21,8 @@ pub(crate) struct Config {
     pub(crate) movies: Vec<PathBuf>,
     /// Movies to show as live streams that never end. Example: ["loop.mp4"]
     pub(crate) live: Vec<PathBuf>,
-    /// The address to listen on: all of IPv4 by default, "::" for IPv6 as well. Example: "127.0.0.1"
+    /// The address to listen on: all of IPv4 and IPv6 by default, "0.0.0.0" for all of IPv4
+    /// alone. Example: "127.0.0.1"
     pub(crate) bind: Option<IpAddr>,
     /// Where viewers of a live stream begin: "keyframe", at the newest one that is there (a
     /// picture at once), or "live", at the next one (less delay). Example: "keyframe"

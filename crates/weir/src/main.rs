@@ -7,6 +7,7 @@
 mod config;
 mod log;
 mod play;
+mod probe;
 mod records;
 mod report;
 mod serve;
@@ -29,6 +30,8 @@ enum Command {
     Serve(serve::Args),
     /// Play a stream without showing it, and measure what came.
     Play(play::Args),
+    /// Say what a movie or a stream is made of.
+    Probe(probe::Args),
     /// Say what a file of records says.
     Report(report::Args),
 }
@@ -37,13 +40,15 @@ const EXAMPLES: &str = "\
 Examples:
   weir serve movie.mp4               serve one movie; the addresses to paste are printed
   weir serve --live movie.mp4        the same movie as a live stream that never ends
-  weir play rtsp://localhost:8554/movie --seconds 10";
+  weir play rtsp://localhost:8554/movie --seconds 10
+  weir probe movie.mp4               tracks, codecs, frame rate, GOPs, B-frames";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Play(args) => play::run(args),
+        Command::Probe(args) => probe::run(args),
         Command::Report(args) => report::run(args),
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! `weir serve`: movies and live streams to any RTSP player.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use crate::records::{RecordLevel, move_aside};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Movies (MP4, MOV), and folders of movies.
+    /// Movies (MP4, MOV, FLV, TS, M2TS, MJPEG), and folders of movies.
     #[arg(value_name = "FILE|DIR")]
     movies: Vec<PathBuf>,
     /// Show this movie as a live stream that never ends; may be given several times.
     #[arg(long, value_name = "FILE")]
     live: Vec<PathBuf>,
-    /// The address to listen on; `::` is all of IPv4 and IPv6 [default: all of IPv4].
+    /// The address to listen on; `0.0.0.0` is all of IPv4 [default: all of IPv4 and IPv6].
     #[arg(long, value_name = "ADDR")]
     bind: Option<IpAddr>,
     /// The TCP port for RTSP; 0 takes any free one [default: 8554].
@@ -213,9 +213,6 @@ impl Plan {
     /// Serves until the program is asked to end.
     async fn run(&self, host: &Host, hub: &Hub, server: &Server) -> anyhow::Result<()> {
         let listing = hub.library().list(host).await;
-        for warning in &listing.warnings {
-            tracing::warn!("{warning}");
-        }
         // A live stream wins over a movie of the same name, which keeps its full name.
         let live = hub.live_names();
         let movies: Vec<String> = listing
@@ -226,7 +223,7 @@ impl Plan {
                 false => Some(name.clone()),
             })
             .collect();
-        log::print(&self.banner(hub, server, &movies))?;
+        log::print(&self.banner(hub, server, &movies, &listing.warnings))?;
         host.shutdown_requested().await;
         if !self.json {
             log::say("weir: ending; viewers get a good-bye");
@@ -254,7 +251,7 @@ impl Plan {
         .collect()
     }
 
-    fn banner(&self, hub: &Hub, server: &Server, movies: &[String]) -> String {
+    fn banner(&self, hub: &Hub, server: &Server, movies: &[String], warnings: &[String]) -> String {
         let live = hub.live_names();
         let host = host_to_paste(server.rtsp_address());
         let url = |name: &String| format!("rtsp://{host}/{}", encode_path(name));
@@ -266,20 +263,20 @@ impl Plan {
                 lives.chain(movies.iter().map(|name| stream(name, false))).collect();
             let (rtp, rtcp) = server.rtp_ports();
             let address = server.rtsp_address().to_string();
-            let banner =
-                json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp, "streams": streams });
+            let banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp,
+                "streams": streams, "warnings": warnings });
             return format!("{banner}\n");
         }
-        let mut text = format!(
-            "weir {} serves RTSP on {}\n",
-            env!("CARGO_PKG_VERSION"),
-            server.rtsp_address()
-        );
+        let place = in_words(server.rtsp_address());
+        let mut text = format!("weir {} serves RTSP on {place}\n", env!("CARGO_PKG_VERSION"));
         for name in &live {
             text += &format!("  live   {}\n", url(name));
         }
         for name in movies {
             text += &format!("  movie  {}\n", url(name));
+        }
+        for warning in warnings {
+            text += &format!("  note   {warning}\n");
         }
         if live.is_empty() && movies.is_empty() {
             text += "  no movie yet: the folders are looked through again and again\n";
@@ -289,6 +286,18 @@ impl Plan {
             text += &format!("Try: ffplay {}\n", url(first));
         }
         text
+    }
+}
+
+/// Where a server listens, for people.
+fn in_words(address: SocketAddr) -> String {
+    let port = address.port();
+    match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv6() => {
+            format!("port {port} of all addresses of this machine, IPv4 and IPv6")
+        }
+        ip if ip.is_unspecified() => format!("port {port} of all IPv4 addresses of this machine"),
+        _ => address.to_string(),
     }
 }
 
@@ -303,7 +312,10 @@ fn host_to_paste(address: SocketAddr) -> String {
 
 /// This machine's address on the network, if it has one.
 fn own_address() -> Option<IpAddr> {
-    os::address_towards(SocketAddr::from(([192, 0, 2, 1], 9)))
+    let elsewhere = |ip: IpAddr| os::address_towards(SocketAddr::new(ip, 9));
+    // Addresses for documentation: nothing is sent there.
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    elsewhere(Ipv4Addr::new(192, 0, 2, 1).into()).or_else(|| elsewhere(v6.into()))
 }
 
 fn stream_name(path: &Path) -> String {

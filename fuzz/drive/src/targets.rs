@@ -32,15 +32,29 @@ macro_rules! targets {
 // A target stands here, in fuzz/Cargo.toml and as a file of fuzz/fuzz_targets; a test compares the
 // three with the code.
 targets! {
+    weir_media::fuzz::fuzz_movie ["mp4"];
     weir_media::fuzz::fuzz_mp4 ["mp4"];
+    weir_media::fuzz::fuzz_flv;
+    weir_media::fuzz::fuzz_ts;
+    weir_media::fuzz::fuzz_mjpeg;
     weir_media::fuzz::fuzz_avcc;
     weir_media::fuzz::fuzz_asc;
     weir_media::fuzz::fuzz_sps;
+    weir_media::fuzz::fuzz_hvcc;
+    weir_media::fuzz::fuzz_nal_h265 ["h264"];
+    weir_media::fuzz::fuzz_vpx_av1;
+    weir_media::fuzz::fuzz_jpeg;
+    weir_media::fuzz::fuzz_opus;
     weir_media::fuzz::fuzz_nal ["h264"];
     weir_record::fuzz::fuzz_reader ["records"];
     weir_proto::rtp::fuzz::fuzz_rtp_packet;
     weir_proto::rtp::fuzz::fuzz_h264_depack ["h264"];
+    weir_proto::rtp::fuzz::fuzz_h265_depack ["h264"];
+    weir_proto::rtp::fuzz::fuzz_vpx_av1_depack;
     weir_proto::rtp::fuzz::fuzz_aac_depack ["sdp"];
+    weir_proto::rtp::fuzz::fuzz_jpeg_depack;
+    weir_proto::rtp::fuzz::fuzz_sound_depack;
+    weir_proto::rtp::fuzz::fuzz_jpeg_pack;
     weir_proto::rtp::fuzz::fuzz_reorder;
     weir_proto::rtcp::fuzz::fuzz_rtcp;
     weir_proto::rtsp::fuzz::fuzz_message ["rtsp"];
@@ -49,6 +63,10 @@ targets! {
     weir_proto::rtsp::fuzz::fuzz_transport_header ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_range ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_url ["rtsp"];
+    weir_proto::classroom::fuzz::fuzz_looks_classroom ["rtsp"];
+    weir_proto::classroom::fuzz::fuzz_classroom_message ["rtsp"];
+    weir_proto::classroom::fuzz::fuzz_classroom_server ["rtsp"];
+    weir_proto::classroom::fuzz::fuzz_classroom_client ["rtsp"];
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;

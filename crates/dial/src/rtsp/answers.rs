@@ -24,7 +24,7 @@ impl Client {
             self.say(Event::Response { method, status, round_trip });
         }
         match event {
-            E::Described { sdp, .. } => self.described(&sdp),
+            E::Described { sdp, base, .. } => self.described(&sdp, &base),
             E::SetUp { url, transport, .. } => self.set_up(url, &transport),
             E::Playing { range, rtp_info, .. } => self.playing(range, &rtp_info),
             E::Paused { range, .. } => {
@@ -78,7 +78,7 @@ impl Client {
         }
     }
 
-    fn described(&mut self, sdp: &str) {
+    fn described(&mut self, sdp: &str, base: &str) {
         let Some(peer) = self.control.as_ref().map(|control| control.peer) else {
             return;
         };
@@ -86,6 +86,7 @@ impl Client {
             Ok(description) => description,
             Err(source) => return self.fail(Error::Description { peer, source }),
         };
+        self.check_description(&description, base);
         let tracks = describe::tracks(&description);
         self.described = describe::range(&description);
         let wanted = tracks.iter().filter(|track| describe::is_wanted(track, &self.settings));
@@ -129,6 +130,7 @@ impl Client {
     }
 
     fn set_up(&mut self, url: String, transport: &Header) {
+        self.check_transport(transport);
         let report = self.receiver_report(None, false);
         let own_ssrc = self.own_ssrc();
         let Some(track) = self.tracks.last_mut() else {
@@ -171,6 +173,7 @@ impl Client {
             let watch = self.settings.transport == Transport::Auto && self.lower == Lower::Udp;
             self.silence = watch.then(|| now + SILENCE_MAX);
         }
+        self.check_rtp_info(rtp_info);
         let from = range.as_ref().and_then(start_of);
         let said_end = range.as_ref().or(self.described.as_ref()).and_then(end_of);
         let tracks = self.tracks.iter().enumerate().map(|(index, track)| {
@@ -220,14 +223,39 @@ impl Client {
             Stage::Preparing if refused_udp => {
                 self.fall_back("the server refuses UDP (461 Unsupported Transport)");
             }
-            Stage::Preparing => self.fail(Error::Request { local, peer, failure: failure.into() }),
+            Stage::Preparing => {
+                let failure = Box::new(failure);
+                let error = match self.past_the_end(&failure) {
+                    Some((asked, lasts)) => {
+                        Error::OutOfRange { local, peer, failure, asked, lasts }
+                    }
+                    None => Error::Request { local, peer, failure },
+                };
+                self.fail(error);
+            }
             Stage::Ending if failure.method == Method::Teardown => self.torn_down(),
+            // The server goes on with what it did before (RFC 2326 section 11.3.8).
+            Stage::Playing if is_status(&failure, Status::INVALID_RANGE) => {
+                let ends = self.described.as_ref().and_then(end_of);
+                let hint = ends.map_or_else(String::new, |end| {
+                    format!(": the stream lasts {} s", end.as_secs_f64())
+                });
+                self.say(Event::Warning(format!("{failure}{hint}")));
+            }
             // Without another place to play from there is nothing to go on with.
             Stage::Playing if failure.method == Method::Play => {
                 self.fail(Error::Request { local, peer, failure: failure.into() });
             }
             _ => self.say(Event::Warning(failure.to_string())),
         }
+    }
+
+    /// The place asked for and the stream's end, where a PLAY failed because of them.
+    fn past_the_end(&self, failure: &Failure) -> Option<(Duration, Duration)> {
+        let asked = self.settings.from.filter(|_| failure.method == Method::Play)?;
+        let ends = self.described.as_ref().and_then(end_of)?;
+        let refused = matches!(failure.cause, Cause::Status { .. });
+        (refused && asked >= ends).then_some((asked, ends))
     }
 
     /// Starts again, with media interleaved.
@@ -252,6 +280,10 @@ impl Client {
         (self.silence, self.report) = (None, None);
         self.stage = Stage::Start;
     }
+}
+
+fn is_status(failure: &Failure, wanted: Status) -> bool {
+    matches!(&failure.cause, Cause::Status { status, .. } if *status == wanted)
 }
 
 /// The request that a good answer belongs to, and how long it took.

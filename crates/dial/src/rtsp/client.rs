@@ -1,7 +1,8 @@
 //! The client: commands, the wait, and the order of its steps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::pending;
+use std::mem::Discriminant;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use weir_net::{DatagramBuffer, Either, Host, select};
 use weir_proto::rtcp::{self, Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription};
 use weir_proto::rtp::Ssrc;
-use weir_proto::rtsp::client::{self as machine, Config, Credentials, Input, Output};
+use weir_proto::rtsp::client::{self as machine, Config, Credentials, Input, Oddity, Output};
 use weir_proto::rtsp::headers::Range;
 use weir_proto::rtsp::url::Url;
 use weir_time::Instant;
@@ -50,6 +51,9 @@ pub struct Client {
     foreign_datagrams: u64,
     reports_dropped: u64,
     udp_error_said: bool,
+    /// The oddities that were told.
+    said: BTreeSet<String>,
+    pub(super) odd_responses: Vec<Discriminant<Oddity>>,
 }
 
 /// How far the client is.
@@ -93,6 +97,8 @@ pub(super) enum Way {
 
 /// How long to wait after the system failed to receive, so that a lasting failure is no busy loop.
 const RECEIVE_RETRY: Duration = Duration::from_millis(10);
+/// How many different oddities of a server are told.
+const ODDITIES_MAX: usize = 32;
 
 impl Client {
     /// A client for the stream that the settings name. It connects once [`Client::next`] is
@@ -136,6 +142,8 @@ impl Client {
             foreign_datagrams: 0,
             reports_dropped: 0,
             udp_error_said: false,
+            said: BTreeSet::new(),
+            odd_responses: Vec::new(),
         })
     }
 
@@ -260,6 +268,13 @@ impl Client {
         self.say_at(self.host.now(), event);
     }
 
+    /// Tells of something that the server does wrong and this client lives with, once.
+    pub(super) fn say_odd(&mut self, text: String) {
+        if self.said.len() < ODDITIES_MAX && self.said.insert(text.clone()) {
+            self.say(Event::Warning(text));
+        }
+    }
+
     fn say_at(&mut self, at: Instant, event: Event) {
         self.happened.push_back(Happened { at, event });
     }
@@ -294,7 +309,14 @@ impl Client {
             let Some(control) = &mut self.control else {
                 return;
             };
-            match control.poll(now) {
+            let polled = control.poll(now);
+            if let Some((method, oddity)) = control.machine.take_oddity() {
+                self.say_odd_response(&method, &oddity);
+            }
+            let Some(control) = &mut self.control else {
+                return;
+            };
+            match polled {
                 None => {}
                 Some(Output::Interleaved { channel, data }) => {
                     let at = control.read_at;

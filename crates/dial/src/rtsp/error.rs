@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_proto::rtsp::client::{Cause, Failure};
 use weir_proto::rtsp::{Status, message, url};
@@ -59,6 +60,21 @@ pub enum Error {
         /// Which request, and why.
         failure: Box<Failure>,
     },
+    /// The place to start from is not in the stream.
+    #[error("{local} to {peer}: {failure}: asked for {} s, and the stream lasts {} s",
+        asked.as_secs_f64(), lasts.as_secs_f64())]
+    OutOfRange {
+        /// This side's address.
+        local: SocketAddr,
+        /// The server's address.
+        peer: SocketAddr,
+        /// The server's answer.
+        failure: Box<Failure>,
+        /// The place that was asked for.
+        asked: Duration,
+        /// Where the stream ends, by its description.
+        lasts: Duration,
+    },
     /// The server's bytes are no RTSP.
     #[error("{local} to {peer}: what the server sends cannot be read: {source}")]
     Unreadable {
@@ -111,10 +127,12 @@ impl Error {
     /// The status with which the server refused a request, if that is what failed.
     pub fn status(&self) -> Option<Status> {
         match self {
-            Error::Request { failure, .. } => match &failure.cause {
-                Cause::Status { status, .. } => Some(*status),
-                _ => None,
-            },
+            Error::Request { failure, .. } | Error::OutOfRange { failure, .. } => {
+                match &failure.cause {
+                    Cause::Status { status, .. } => Some(*status),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

@@ -27,6 +27,7 @@ mod client;
 mod control;
 mod describe;
 mod error;
+mod oddities;
 mod ports;
 
 use std::net::SocketAddr;

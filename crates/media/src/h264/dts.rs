@@ -6,7 +6,8 @@ use crate::MediaTime;
 ///
 /// Frames come in decoding order, each with its presentation time, from a stream in which no
 /// frame is shown after more than `reorder_depth` (R) of those that follow it in decoding order
-/// (max_num_reorder_frames, ISO/IEC 14496-10 section E.2.1). The rule, for frame n counted from
+/// (max_num_reorder_frames, ISO/IEC 14496-10 section E.2.1; of H.265 sps_max_num_reorder_pics,
+/// ISO/IEC 23008-2 section 7.4.3.2.1). The rule, for frame n counted from
 /// 0: once n >= R, the decoding time is the (n - R)-th smallest of the presentation times
 /// 0 to n. No later frame can be shown before that one, so these times rise as strictly as the
 /// presentation times differ; and at most R of the frames before n are shown after it, so none is

@@ -1,6 +1,5 @@
 //! H.264: parameter sets, NAL units, decoding times.
 
-mod access_unit;
 mod dts;
 mod nal;
 mod sps;
@@ -8,10 +7,10 @@ mod sps;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::Error;
+use crate::nal::{check_sets, put_sets, read_sets};
 
-pub use access_unit::AccessUnit;
 pub use dts::DtsClock;
-pub use nal::{AnnexB, LengthPrefixed, NalType, recovery_point};
+pub use nal::{NalType, recovery_point};
 pub use sps::PictureInfo;
 
 /// The parameter sets of an H.264 stream: NAL units without start code or length.
@@ -28,8 +27,9 @@ impl Config {
     /// length. An error if there are none, if one is no parameter set, or if there are more than
     /// an AVCDecoderConfigurationRecord holds.
     pub fn from_parameter_sets(sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<Self, Error> {
-        check_sets("SPS", &sps, NalType::SPS, 4, 31)?;
-        check_sets("PPS", &pps, NalType::PPS, 2, 255)?;
+        let type_of = |nal: &[u8]| NalType::of(nal).0;
+        check_sets("SPS", &sps, NalType::SPS.0, type_of, 4, 31)?;
+        check_sets("PPS", &pps, NalType::PPS.0, type_of, 2, 255)?;
         Ok(Config { sps, pps })
     }
 
@@ -41,12 +41,12 @@ impl Config {
         let mut at = 5;
         let sps_count = avcc.get(at).copied().unwrap_or(0) & 31;
         at += 1;
-        let sps = read_sets(avcc, &mut at, sps_count)?;
+        let sps = read_sets(AVCC, avcc, &mut at, sps_count.into())?;
         let Some(&pps_count) = avcc.get(at) else {
             return Err(Error::syntax(AVCC, at, "ends before the picture parameter sets"));
         };
         at += 1;
-        let pps = read_sets(avcc, &mut at, pps_count)?;
+        let pps = read_sets(AVCC, avcc, &mut at, pps_count.into())?;
         Config::from_parameter_sets(sps, pps)
     }
 
@@ -108,54 +108,6 @@ impl Config {
             Some(&[_, profile, flags, level]) => [profile, flags, level],
             None => [0; 3],
         }
-    }
-}
-
-fn check_sets(
-    what: &'static str,
-    sets: &[Bytes],
-    nal_type: NalType,
-    bytes_min: usize,
-    count_max: usize,
-) -> Result<(), Error> {
-    if sets.is_empty() || sets.len() > count_max {
-        let reason = format!("1 to {count_max} expected, {} came", sets.len());
-        return Err(Error::syntax(what, 0, reason));
-    }
-    for set in sets {
-        if set.len() < bytes_min || set.len() > usize::from(u16::MAX) {
-            let reason = format!("{bytes_min} to 65535 bytes expected, {} came", set.len());
-            return Err(Error::syntax(what, 0, reason));
-        }
-        if NalType::of(set) != nal_type {
-            let came = NalType::of(set).0;
-            let reason = format!("NAL unit type {} expected, {came} came", nal_type.0);
-            return Err(Error::syntax(what, 0, reason));
-        }
-    }
-    Ok(())
-}
-
-fn read_sets(avcc: &[u8], at: &mut usize, count: u8) -> Result<Vec<Bytes>, Error> {
-    let mut sets = Vec::new();
-    for _ in 0..count {
-        let rest = avcc.get(*at..).unwrap_or(&[]);
-        let set = rest
-            .split_first_chunk::<2>()
-            .and_then(|(len, rest)| rest.get(..usize::from(u16::from_be_bytes(*len))));
-        let Some(set) = set else {
-            return Err(Error::syntax(AVCC, *at, "ends inside a parameter set"));
-        };
-        sets.push(Bytes::copy_from_slice(set));
-        *at += 2 + set.len();
-    }
-    Ok(sets)
-}
-
-fn put_sets(out: &mut BytesMut, sets: &[Bytes]) {
-    for set in sets {
-        out.put_u16(set.len() as u16);
-        out.put_slice(set);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sequence parameter set, as far as weir looks into it.
 
-use super::{NalType, nal::rbsp};
-use crate::{Error, bits::BitReader};
+use super::NalType;
+use crate::{Error, bits::BitReader, nal::rbsp};
 
 /// What a sequence parameter set says of the pictures (ISO/IEC 14496-10 section 7.3.2.1.1).
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,7 @@ impl PictureInfo {
             let reason = format!("NAL unit type 7 expected, {} came", NalType::of(sps).0);
             return Err(Error::syntax(SPS, 0, reason));
         }
-        let rbsp = rbsp(sps);
+        let rbsp = rbsp(sps, 1);
         read_sps(&mut BitReader::new(SPS, &rbsp))
     }
 }
@@ -366,7 +366,7 @@ mod tests {
     fn agrees_with_another_parser() {
         use h264_reader::nal::sps::SeqParameterSet;
         let config = config();
-        let rbsp = rbsp(&config.sps[0]);
+        let rbsp = rbsp(&config.sps[0], 1);
         let other = SeqParameterSet::from_bits(h264_reader::rbsp::BitReader::new(&rbsp[..]));
         let other = other.unwrap();
         let picture = config.picture().unwrap();

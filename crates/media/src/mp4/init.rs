@@ -2,7 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Codec, Error, Kind, Track, aac, h264};
+use super::{g711_entry, jpeg_entry, opus_entry};
+use crate::{Codec, Error, Kind, Track, aac};
 
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
 pub(super) fn init_segment(tracks: &[Track]) -> Result<Bytes, Error> {
@@ -56,9 +57,20 @@ pub(super) const DELTA_FLAGS: u32 = 0x101_0000;
 fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Error> {
     let kind = track.codec.kind();
     let (mut width, mut height) = (0, 0);
-    if let Codec::H264(config) = &track.codec {
-        let picture = config.picture()?;
-        (width, height) = (picture.width, picture.height);
+    match &track.codec {
+        Codec::H264(config) => {
+            let picture = config.picture()?;
+            (width, height) = (picture.width, picture.height);
+        }
+        Codec::H265(config) => {
+            let picture = config.picture()?;
+            (width, height) = (picture.width, picture.height);
+        }
+        Codec::Vp8(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Vp9(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Av1(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Jpeg(config) => (width, height) = (config.width.into(), config.height.into()),
+        Codec::Aac(_) | Codec::Opus(_) | Codec::G711(_) => {}
     }
     put_box(out, b"trak", |out| {
         put_full_box(out, b"tkhd", 0, 3, |out| {
@@ -105,8 +117,27 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
         put_full_box(out, b"stsd", 0, 0, |out| {
             out.put_u32(1);
             match &track.codec {
-                Codec::H264(config) => put_avc1(out, config, width, height),
+                Codec::H264(config) => put_visual(out, b"avc1", width, height, |out| {
+                    put_box(out, b"avcC", |out| out.put_slice(&config.to_avcc()));
+                }),
+                Codec::H265(config) => put_visual(out, b"hvc1", width, height, |out| {
+                    // It was read for the size of the picture.
+                    let hvcc = config.to_hvcc().unwrap_or_default();
+                    put_box(out, b"hvcC", |out| out.put_slice(&hvcc));
+                }),
+                Codec::Vp8(_) => put_visual(out, b"vp08", width, height, |out| {
+                    put_full_box(out, b"vpcC", 1, 0, |out| out.put_slice(&VP8_RECORD));
+                }),
+                Codec::Vp9(config) => put_visual(out, b"vp09", width, height, |out| {
+                    put_full_box(out, b"vpcC", 1, 0, |out| out.put_slice(&config.to_record()));
+                }),
+                Codec::Av1(config) => put_visual(out, b"av01", width, height, |out| {
+                    put_box(out, b"av1C", |out| out.put_slice(&config.record));
+                }),
                 Codec::Aac(config) => put_mp4a(out, config),
+                Codec::Jpeg(config) => jpeg_entry::put(out, config),
+                Codec::Opus(config) => opus_entry::put(out, config),
+                Codec::G711(config) => g711_entry::put(out, config),
             }
         });
         put_full_box(out, b"stts", 0, 0, |out| out.put_u32(0));
@@ -116,9 +147,15 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
     });
 }
 
-/// ISO/IEC 14496-15 section 5.4.2.
-fn put_avc1(out: &mut BytesMut, config: &h264::Config, width: u16, height: u16) {
-    put_box(out, b"avc1", |out| {
+/// A VisualSampleEntry (ISO/IEC 14496-12 section 12.1.3) with the boxes of its codec.
+fn put_visual(
+    out: &mut BytesMut,
+    kind: &[u8; 4],
+    width: u16,
+    height: u16,
+    boxes: impl FnOnce(&mut BytesMut),
+) {
+    put_box(out, kind, |out| {
         out.put_slice(&[0; 6]);
         out.put_u16(1);
         out.put_slice(&[0; 16]);
@@ -131,7 +168,7 @@ fn put_avc1(out: &mut BytesMut, config: &h264::Config, width: u16, height: u16) 
         out.put_slice(&[0; 32]);
         out.put_u16(0x18);
         out.put_i16(-1);
-        put_box(out, b"avcC", |out| out.put_slice(&config.to_avcc()));
+        boxes(out);
     });
 }
 
@@ -170,7 +207,7 @@ fn put_mp4a(out: &mut BytesMut, config: &aac::Config) {
 }
 
 /// A descriptor's tag and length, five bytes (ISO/IEC 14496-1 section 8.3.3).
-fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
+pub(super) fn put_descriptor(out: &mut BytesMut, tag: u8, bytes: u32) {
     out.put_u8(tag);
     for shift in [21, 14, 7] {
         out.put_u8(0x80 | (bytes >> shift & 0x7f) as u8);
@@ -206,8 +243,11 @@ fn put_matrix(out: &mut BytesMut) {
     }
 }
 
+/// A VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding, section 3) of profile 0,
+/// 8 bits and 4:2:0; VP8 has no levels; colours not specified.
+const VP8_RECORD: [u8; 8] = [0, 0, 0x82, 2, 2, 2, 0, 0];
 const LANGUAGE_UNDETERMINED: u16 = 0x55c4;
 /// 72, as a fixed-point number of 16.16 bits.
-const DOTS_AN_INCH: u32 = 0x48_0000;
+pub(super) const DOTS_AN_INCH: u32 = 0x48_0000;
 /// streamType 5 and the reserved bit.
 const AUDIO_STREAM: u8 = 0x15;

@@ -1,57 +1,25 @@
 //! MP4 (ISO/IEC 14496-12 and 14496-14) and QuickTime files: a reader and a writer.
 //!
-//! [`Opener`] reads a file's structure into a [`Movie`], which says where each sample is and
-//! groups samples by GOPs. [`FragmentWriter`] makes fragmented MP4 of frames.
+//! [`crate::movie::Opener`] reads such files. [`FragmentWriter`] makes fragmented MP4 of frames.
 
 mod boxes;
+mod first_sample;
+mod g711_entry;
 mod init;
+mod jpeg_entry;
 mod moof;
 mod moov;
-mod movie;
 mod opener;
+mod opus_entry;
 mod stbl;
 mod stsd;
-mod table;
 mod writer;
 
-pub use movie::{GopSamples, Movie, Sample};
-pub use opener::{Opener, Step};
 pub use writer::FragmentWriter;
 
-/// A track of a file that cannot be played.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SkippedTrack {
-    /// Its place in the file: 0 for the first track.
-    pub trak: usize,
-    /// The four characters that name its codec, if it is picture or sound.
-    pub codec: Option<String>,
-    /// Why.
-    pub reason: String,
-}
+pub(crate) use opener::{FIRST_KINDS, Opener};
 
-impl core::fmt::Display for SkippedTrack {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "trak[{}]", self.trak)?;
-        if let Some(codec) = &self.codec {
-            write!(f, ", codec \"{codec}\"")?;
-        }
-        write!(f, ": {}", self.reason)
-    }
-}
-
-/// What was found odd: a bounded list without repetition.
-#[derive(Debug, Default)]
-struct Warnings(Vec<String>);
-
-impl Warnings {
-    fn push(&mut self, text: String) {
-        if self.0.len() < WARNINGS_MAX && !self.0.contains(&text) {
-            self.0.push(text);
-        }
-    }
-}
-
-const WARNINGS_MAX: usize = 32;
+use crate::movie::{SkippedTrack, Warnings};
 
 #[cfg(test)]
 mod tests {
@@ -59,6 +27,7 @@ mod tests {
     use weir_time::Instant;
 
     use super::*;
+    use crate::movie::{Movie, Step};
     use crate::{Codec, Error, Frame, KeyKind, MediaTime, Track, TrackId, aac, h264};
 
     /// Pictures at 90 kHz, and sound.

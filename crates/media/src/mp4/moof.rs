@@ -3,8 +3,8 @@
 use super::Warnings;
 use super::boxes::BoxView;
 use super::moov::{FragmentDefaults, TrackDraft};
-use super::table::RawSample;
 use crate::Error;
+use crate::movie::table::RawSample;
 
 /// What holds for all fragments of a file.
 #[derive(Debug)]

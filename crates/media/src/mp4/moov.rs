@@ -2,8 +2,8 @@
 
 use super::boxes::{BoxView, FourCc};
 use super::stsd::{self, Description};
-use super::table::SampleTable;
 use super::{SkippedTrack, Warnings, stbl};
+use crate::movie::{Format, Layout, Movie, SampleTable, TimeLine, TrackIndex};
 use crate::{Codec, Error, Kind, MediaTime, Track, TrackId};
 
 /// What a `moov` box says.
@@ -42,50 +42,13 @@ pub(super) struct FragmentDefaults {
     pub(super) flags: u32,
 }
 
-/// How a track's ticks become times on the time line of the presentation (section 8.6.6).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TimeLine {
-    pub(super) rate_hz: u32,
-    /// The tick that the edit list starts with.
-    pub(super) media_time: i64,
-    /// How long the edit list stays empty before.
-    pub(super) delay: MediaTime,
-    /// How many ticks samples are decoded earlier than the file says, so that none is shown
-    /// before it is decoded (negative composition offsets).
-    pub(super) lead: i64,
-}
-
-impl TimeLine {
-    pub(super) fn dts(&self, dts: i64) -> MediaTime {
-        self.time(dts.saturating_sub(self.lead))
-    }
-
-    pub(super) fn pts(&self, dts: i64, shift: i32) -> MediaTime {
-        self.time(dts.saturating_add(i64::from(shift)))
-    }
-
-    pub(super) fn span(&self, ticks: u32) -> MediaTime {
-        MediaTime::from_ticks(i64::from(ticks), self.rate_hz)
-    }
-
-    /// When the sample that is shown last ends. It is among the last in decoding order: no
-    /// picture is shown after more than 16 that follow it.
-    pub(super) fn end(&self, table: &SampleTable) -> MediaTime {
-        let last = table.cursor(table.count().saturating_sub(32), u32::MAX);
-        let ends = last.map(|sample| self.pts(sample.dts, sample.shift) + self.span(sample.delta));
-        ends.max().unwrap_or_default()
-    }
-
-    fn time(&self, ticks: i64) -> MediaTime {
-        MediaTime::from_ticks(ticks.saturating_sub(self.media_time), self.rate_hz) + self.delay
-    }
-}
-
 impl TrackDraft {
     pub(super) fn track(&self, id: TrackId) -> Track {
         let clock_rate_hz = match &self.codec {
             Codec::Aac(config) => config.sample_rate_hz,
-            Codec::H264(_) => self.line.rate_hz,
+            Codec::Opus(_) => crate::opus::CLOCK_RATE_HZ,
+            Codec::G711(config) => config.sample_rate_hz,
+            _ => self.line.rate_hz,
         };
         Track { id, codec: self.codec.clone(), clock_rate_hz }
     }
@@ -109,6 +72,25 @@ impl TrackDraft {
 }
 
 impl Moov {
+    /// The movie, once all samples are known.
+    pub(super) fn into_movie(self, mut warnings: Warnings) -> Result<Movie, Error> {
+        let Moov { tracks: drafts, mut skipped, .. } = self;
+        let mut tracks = Vec::new();
+        for mut draft in drafts {
+            if draft.table.count() == 0 {
+                let reason = "it has no samples".to_owned();
+                skipped.push(SkippedTrack { place: place(draft.trak), codec: None, reason });
+                continue;
+            }
+            draft.settle(&mut warnings);
+            let track = draft.track(TrackId(tracks.len() as u8));
+            let TrackDraft { table, line, length_bytes, .. } = draft;
+            let index = TrackIndex { table, line, length_bytes, layout: Layout::Whole };
+            tracks.push((track, index));
+        }
+        Movie::new(Format::Mp4, tracks, skipped, warnings)
+    }
+
     pub(super) fn read(moov: &BoxView<'_>, warnings: &mut Warnings) -> Result<Moov, Error> {
         let movie_rate_hz = read_time_scale(&moov.required(b"mvhd")?)?;
         let mut out = Moov { tracks: Vec::new(), skipped: Vec::new(), fragmented: false };
@@ -152,7 +134,11 @@ fn read_track(
     warnings: &mut Warnings,
 ) -> Result<Result<TrackDraft, SkippedTrack>, Error> {
     let skip = |codec: Option<FourCc>, reason: String| {
-        Ok(Err(SkippedTrack { trak, codec: codec.map(|codec| codec.to_string()), reason }))
+        Ok(Err(SkippedTrack {
+            place: place(trak),
+            codec: codec.map(|codec| codec.to_string()),
+            reason,
+        }))
     };
     let mdia = view.required(b"mdia")?;
     let handler = read_handler(&mdia.required(b"hdlr")?)?;
@@ -182,7 +168,7 @@ fn read_track(
     {
         edit_end = read_edits(&elst, movie_rate_hz, &mut line, warnings)?;
     }
-    let (table, data_end) = stbl::read_table(&stbl, kind, warnings)?;
+    let (table, data_end) = stbl::read_table(&stbl, &codec, warnings)?;
     Ok(Ok(TrackDraft {
         trak,
         track_id: read_track_id(&view.required(b"tkhd")?)?,
@@ -196,6 +182,10 @@ fn read_track(
         defaults: FragmentDefaults::default(),
         edit_end,
     }))
+}
+
+pub(super) fn place(trak: usize) -> String {
+    format!("trak[{trak}]")
 }
 
 /// The time scale of `mvhd` and `mdhd` (sections 8.2.2 and 8.4.2), which start alike.

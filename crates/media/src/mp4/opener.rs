@@ -1,38 +1,20 @@
 //! Finds the boxes that say where a movie's samples are.
 
+use super::Warnings;
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
+use super::first_sample;
 use super::moof::Fragments;
-use super::moov::Moov;
-use super::{Movie, Warnings};
-use crate::Error;
+use super::moov::{self, Moov, TrackDraft};
+use crate::movie::{SkippedTrack, Step};
+use crate::{Codec, Error};
 
 /// Opens an MP4 or QuickTime file, fragmented or not, by asking for the parts of it that it needs.
-///
-/// ```
-/// use weir_media::mp4::{Opener, Step};
-///
-/// fn open(file: &[u8]) -> Result<weir_media::mp4::Movie, weir_media::Error> {
-///     let mut opener = Opener::new(file.len() as u64);
-///     loop {
-///         match opener.poll()? {
-///             Step::Need { offset, bytes } => {
-///                 opener.feed(offset, &file[offset as usize..][..bytes as usize])?;
-///             }
-///             Step::Done(movie) => return Ok(*movie),
-///         }
-///     }
-/// }
-/// assert_eq!(
-///     open(b"not a movie").unwrap_err().to_string(),
-///     "file at byte 0: no MP4 or QuickTime file: it starts with a box of type \"a mo\"",
-/// );
-/// ```
 ///
 /// A file that is cut off, or damaged, behind everything that its tracks need opens with a
 /// warning; so does a fragmented file that is cut off behind its first fragment. Everything else
 /// that is wrong is an error that says where.
 #[derive(Debug)]
-pub struct Opener {
+pub(crate) struct Opener {
     file_bytes: u64,
     /// Where the next box at the top starts.
     at: u64,
@@ -44,26 +26,14 @@ pub struct Opener {
     has_mdat: bool,
     moov: Option<(Moov, Fragments)>,
     warnings: Warnings,
+    /// All boxes were seen, up to the damage in it; first samples may still be needed.
+    ending: Option<Option<Error>>,
     failed: Option<Error>,
-}
-
-/// What an [`Opener`] wants.
-#[derive(Debug)]
-pub enum Step {
-    /// These bytes of the file, by [`Opener::feed`].
-    Need {
-        /// Where they start.
-        offset: u64,
-        /// How many; never past the end of the file.
-        bytes: u64,
-    },
-    /// Nothing more.
-    Done(Box<Movie>),
 }
 
 impl Opener {
     /// An opener of a file with so many bytes.
-    pub fn new(file_bytes: u64) -> Self {
+    pub(crate) fn new(file_bytes: u64) -> Self {
         Opener {
             file_bytes,
             at: 0,
@@ -74,12 +44,13 @@ impl Opener {
             has_mdat: false,
             moov: None,
             warnings: Warnings::default(),
+            ending: None,
             failed: None,
         }
     }
 
     /// What is to be done next. After an error, and after [`Step::Done`], every call is an error.
-    pub fn poll(&mut self) -> Result<Step, Error> {
+    pub(crate) fn poll(&mut self) -> Result<Step, Error> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -93,7 +64,7 @@ impl Opener {
     }
 
     /// Brings the bytes that [`Step::Need`] asked for, neither more nor fewer.
-    pub fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
         let (needed_offset, needed_bytes) = self.needed.unwrap_or((0, 0));
         if (offset, data.len() as u64) != (needed_offset, needed_bytes) {
             let (got_offset, got_bytes) = (offset, data.len() as u64);
@@ -107,6 +78,9 @@ impl Opener {
     }
 
     fn go_on(&mut self) -> Result<Step, Error> {
+        if let Some(damage) = self.ending.take() {
+            return self.finish(damage);
+        }
         while self.at < self.file_bytes {
             let left = self.file_bytes - self.at;
             let Some(head) = self.window(left.min(HEADER_BYTES_MAX)) else {
@@ -206,7 +180,7 @@ impl Opener {
 
     /// All boxes were seen, up to `damage`.
     fn finish(&mut self, damage: Option<Error>) -> Result<Step, Error> {
-        let Some((moov, fragments)) = self.moov.take() else {
+        let Some((mut moov, mut fragments)) = self.moov.take() else {
             return Err(damage.unwrap_or_else(|| self.no_moov()));
         };
         let file_bytes = self.file_bytes;
@@ -218,8 +192,14 @@ impl Opener {
                 file_bytes,
             }));
         }
-        let damage = damage.or(fragments.cut);
+        let damage = damage.or(fragments.cut.take());
         let empty = moov.tracks.iter().all(|track| track.table.count() == 0);
+        if (damage.is_none() || !empty)
+            && let Some((offset, bytes)) = self.first_samples(&mut moov)
+        {
+            (self.moov, self.ending) = (Some((moov, fragments)), Some(damage));
+            return Ok(Step::Need { offset, bytes });
+        }
         if let Some(damage) = damage {
             if empty {
                 return Err(damage);
@@ -227,7 +207,57 @@ impl Opener {
             self.warnings.push(format!("{damage}; what stands before it is used"));
         }
         let warnings = core::mem::take(&mut self.warnings);
-        Movie::new(moov, warnings).map(|movie| Step::Done(Box::new(movie)))
+        moov.into_movie(warnings).map(|movie| Step::Done(Box::new(movie)))
+    }
+
+    /// Completes configurations by the tracks' first samples: gives the place of one that is
+    /// needed. Tracks that have nothing of the kind there are passed over.
+    fn first_samples(&mut self, moov: &mut Moov) -> Option<(u64, u64)> {
+        let mut needed = None;
+        let warnings = &mut self.warnings;
+        let mut complete = |draft: &mut TrackDraft| -> Result<(), String> {
+            let first = draft.table.cursor(0, 1).next();
+            let Some(first) = first.filter(|_| !first_sample::is_complete(&draft.codec)) else {
+                return Ok(());
+            };
+            let place = (first.offset, u64::from(first.bytes));
+            if place.1 == 0
+                || place.1 > SAMPLE_BYTES_MAX
+                || place.0.saturating_add(place.1) > self.file_bytes
+            {
+                return Err("its parameter sets are not in its sample description".to_owned());
+            }
+            let start = usize::try_from(place.0.wrapping_sub(self.window_at)).ok();
+            let window = start.and_then(|start| self.window.get(start..)?.get(..place.1 as usize));
+            let Some(sample) = window else {
+                needed = Some(place);
+                return Ok(());
+            };
+            let (codec, length_bytes) = (&mut draft.codec, draft.length_bytes);
+            let done = first_sample::complete(codec, sample, length_bytes);
+            // Images describe themselves: others may be whole.
+            if let (Codec::Jpeg(_), Err(error)) = (&codec, &done) {
+                warnings.push(format!("{}, the first image: {error}", moov::place(draft.trak)));
+                return Ok(());
+            }
+            done.map_err(|error| {
+                format!("its parameter sets are neither in its description nor in its first sample ({error})")
+            })
+        };
+        let skipped = &mut moov.skipped;
+        moov.tracks.retain_mut(|draft| {
+            let done = complete(draft);
+            if let Err(reason) = &done {
+                let codec = Some(draft.codec.name().to_owned());
+                skipped.push(SkippedTrack {
+                    place: moov::place(draft.trak),
+                    codec,
+                    reason: reason.clone(),
+                });
+            }
+            done.is_ok()
+        });
+        needed
     }
 
     fn no_moov(&self) -> Error {
@@ -250,9 +280,11 @@ const READ_BYTES: u64 = 4096;
 /// A movie of ten hours has about 30 MB.
 const MOOV_BYTES_MAX: u64 = 256 << 20;
 const MOOF_BYTES_MAX: u64 = 16 << 20;
+/// A first sample that is looked into.
+const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 /// Two for each of 30 fragments a second, for more than a day.
 const BOXES_MAX: u32 = 6_000_000;
-const FIRST_KINDS: [&[u8; 4]; 14] = [
+pub(crate) const FIRST_KINDS: [&[u8; 4]; 14] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx",
     b"junk", b"PICT", b"pict", b"prfl",
 ];

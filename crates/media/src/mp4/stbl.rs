@@ -1,17 +1,20 @@
 //! The sample table box (ISO/IEC 14496-12 section 8.5 to 8.7) into a [`SampleTable`].
 
-use super::Warnings;
 use super::boxes::{BoxView, pair};
-use super::table::{Keys, Numbers, SampleTable, ShiftRun, Sizes, TimeRun};
-use crate::{Error, Kind};
+use super::{Warnings, g711_entry};
+use crate::movie::table::{Keys, Numbers, SampleTable, ShiftRun, Sizes, TimeRun};
+use crate::{Codec, Error, Kind};
 
 /// Reads a `stbl` box. Returns where the last byte of its samples is, too.
 pub(super) fn read_table(
     stbl: &BoxView<'_>,
-    kind: Kind,
+    codec: &Codec,
     warnings: &mut Warnings,
 ) -> Result<(SampleTable, u64), Error> {
-    let mut table = SampleTable::of_sizes(read_sizes(stbl)?);
+    let mut sizes = read_sizes(stbl)?;
+    let run_max = g711_entry::samples_in_a_run(codec, &mut sizes);
+    let mut table = SampleTable::of_sizes(sizes);
+    table.run_max = run_max;
     let count = table.count();
     if count == 0 {
         return Ok((table, 0));
@@ -21,7 +24,7 @@ pub(super) fn read_table(
     if let Some(ctts) = stbl.child(b"ctts")? {
         table.shifts = read_shifts(&ctts, count)?;
     }
-    if kind == Kind::Video
+    if codec.kind() == Kind::Video
         && let Some(stss) = stbl.child(b"stss")?
     {
         table.keys = read_keys(&stss, count)?;
@@ -237,8 +240,9 @@ fn three(entry: &[u8; 12]) -> [u32; 3] {
 #[cfg(test)]
 mod tests {
     use super::super::boxes::FourCc;
-    use super::super::table::RawSample;
+    use super::super::tests::tracks;
     use super::*;
+    use crate::movie::table::RawSample;
 
     fn full_box(kind: &str, words: &[u32]) -> Vec<u8> {
         let bytes = 12 + 4 * words.len() as u32;
@@ -252,7 +256,7 @@ mod tests {
         let (kind, path) = (FourCc(*b"stbl"), "stbl".to_owned());
         let view = BoxView { kind, path, at: 100, body_at: 108, body: &body };
         let mut warnings = Warnings::default();
-        let (table, _) = read_table(&view, Kind::Video, &mut warnings)?;
+        let (table, _) = read_table(&view, &tracks()[0].codec, &mut warnings)?;
         Ok((table.cursor(0, u32::MAX).collect(), warnings.0))
     }
 
@@ -327,7 +331,7 @@ mod tests {
             .concat();
             let (kind, path) = (FourCc(*b"stbl"), "stbl".to_owned());
             let view = BoxView { kind, path, at: 0, body_at: 8, body: &body };
-            read_table(&view, Kind::Audio, &mut Warnings::default()).unwrap()
+            read_table(&view, &tracks()[1].codec, &mut Warnings::default()).unwrap()
         };
         assert_eq!((table.count(), end), (u32::MAX, 8 + u64::from(u32::MAX)));
         assert!(table.memory_bytes() < 1000);

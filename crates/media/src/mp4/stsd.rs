@@ -1,7 +1,10 @@
 //! Sample descriptions: what a track is coded in.
 
+use bytes::Bytes;
+
 use super::boxes::{BoxView, FourCc};
-use crate::{Codec, Error, Kind, aac, h264};
+use super::{g711_entry, jpeg_entry, opus_entry};
+use crate::{Codec, Error, Kind, aac, av1, h264, h265, vp8, vp9};
 
 /// What the first sample description of a track says.
 pub(super) enum Description {
@@ -26,28 +29,28 @@ pub(super) fn read(stsd: &BoxView<'_>, kind: Kind) -> Result<Description, Error>
     };
     match (kind, &entry.kind.0) {
         (Kind::Video, b"avc1" | b"avc3") => read_avc(&entry),
+        (Kind::Video, b"hvc1" | b"hev1") => read_hevc(&entry),
+        (Kind::Video, b"vp08") => read_vp8(&entry),
+        (Kind::Video, b"vp09") => read_vp9(&entry),
+        (Kind::Video, b"av01") => read_av1(&entry),
         (Kind::Audio, b"mp4a") => read_mp4a(&entry),
+        (Kind::Video, b"jpeg" | b"mjpa" | b"mp4v") => jpeg_entry::read(&entry),
+        (Kind::Audio, b"Opus") => opus_entry::read(&entry),
+        (Kind::Audio, b"alaw" | b"ulaw") => g711_entry::read(&entry),
         _ => Ok(Description::Other(entry.kind, not_carried(entry.kind))),
     }
 }
 
 fn not_carried(kind: FourCc) -> String {
     let what = match &kind.0 {
-        b"hvc1" | b"hev1" => "H.265",
-        b"av01" => "AV1",
-        b"vp08" => "VP8",
-        b"vp09" => "VP9",
-        b"mp4v" => "MPEG-4 part 2",
-        b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
+        b"mjpb" => "Motion JPEG of format B",
         b"apch" | b"apcn" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "ProRes",
         b"encv" | b"enca" => return "it is encrypted".to_owned(),
         b"ac-3" => "AC-3",
         b"ec-3" => "E-AC-3",
-        b"Opus" => "Opus",
         b"fLaC" => "FLAC",
         b"alac" => "ALAC",
         b".mp3" => "MP3",
-        b"alaw" | b"ulaw" => "G.711",
         b"sowt" | b"twos" | b"lpcm" | b"ipcm" | b"fpcm" | b"in24" | b"in32" | b"raw " => "PCM",
         _ => return "this codec is not supported".to_owned(),
     };
@@ -62,10 +65,10 @@ fn read_avc(entry: &BoxView<'_>) -> Result<Description, Error> {
     };
     let length_bytes =
         h264::Config::nal_length_bytes(avcc.body).map_err(|error| inside(&avcc, error))?;
-    // An avc3 track may have all parameter sets among its samples.
+    // An avc3 track may have all parameter sets among its samples: see `first_sample`.
     if avcc.body.get(5).is_some_and(|count| count & 31 == 0) {
-        let reason = "its parameter sets are among the samples only, which is not supported";
-        return Ok(Description::Other(entry.kind, reason.to_owned()));
+        let codec = Codec::H264(h264::Config { sps: Vec::new(), pps: Vec::new() });
+        return Ok(Description::Carried { codec, length_bytes, data_reference });
     }
     match h264::Config::from_avcc(avcc.body) {
         Ok(config) => {
@@ -73,6 +76,93 @@ fn read_avc(entry: &BoxView<'_>) -> Result<Description, Error> {
         }
         Err(error) => refused(entry, &avcc, error),
     }
+}
+
+/// ISO/IEC 14496-15 section 8.4.1.
+fn read_hevc(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let data_reference = data_reference(entry)?;
+    let Some(hvcc) = entry.child_behind(VISUAL_BYTES, b"hvcC")? else {
+        return Err(entry.error("has no hvcC box"));
+    };
+    let length_bytes =
+        h265::Config::nal_length_bytes(hvcc.body).map_err(|error| inside(&hvcc, error))?;
+    // A hev1 track may have all parameter sets among its samples: see `first_sample`.
+    if hvcc.body.get(22).is_some_and(|arrays| *arrays == 0) {
+        let codec = Codec::H265(h265::Config { vps: Vec::new(), sps: Vec::new(), pps: Vec::new() });
+        return Ok(Description::Carried { codec, length_bytes, data_reference });
+    }
+    match h265::Config::from_hvcc(hvcc.body) {
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::H265(config), length_bytes, data_reference })
+        }
+        Err(error) => refused(entry, &hvcc, error),
+    }
+}
+
+/// VP Codec ISO Media File Format Binding, section 2. Of its `vpcC` box VP8 needs nothing.
+fn read_vp8(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let (width, height) = size(entry)?;
+    let codec = Codec::Vp8(vp8::Config { width, height });
+    Ok(Description::Carried { codec, length_bytes: 0, data_reference: data_reference(entry)? })
+}
+
+/// VP Codec ISO Media File Format Binding, sections 2 and 3.
+fn read_vp9(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let (width, height) = size(entry)?;
+    let Some(vpcc) = entry.child_behind(VISUAL_BYTES, b"vpcC")? else {
+        // See `first_sample`.
+        let codec = Codec::Vp9(vp9::Config {
+            width,
+            height,
+            profile: 0,
+            level: 0,
+            bit_depth: 0,
+            chroma_subsampling: 0,
+        });
+        let data_reference = data_reference(entry)?;
+        return Ok(Description::Carried { codec, length_bytes: 0, data_reference });
+    };
+    let mut fields = vpcc.fields();
+    let (version, _) = fields.version_and_flags()?;
+    if version != 1 {
+        let reason = format!("vpcC of version {version} is not supported");
+        return Ok(Description::Other(entry.kind, reason));
+    }
+    match vp9::Config::from_record(fields.take(fields.left())?, width, height) {
+        Ok(config) => Ok(Description::Carried {
+            codec: Codec::Vp9(config),
+            length_bytes: 0,
+            data_reference: data_reference(entry)?,
+        }),
+        Err(error) => refused(entry, &vpcc, error),
+    }
+}
+
+/// AV1 Codec ISO Media File Format Binding, section 2.
+fn read_av1(entry: &BoxView<'_>) -> Result<Description, Error> {
+    let data_reference = data_reference(entry)?;
+    let Some(av1c) = entry.child_behind(VISUAL_BYTES, b"av1C")? else {
+        return Err(entry.error("has no av1C box"));
+    };
+    // The sequence header may be among the samples: see `first_sample`.
+    if av1c.body.len() == AV1C_BYTES {
+        let (width, height) = size(entry)?;
+        let codec = Codec::Av1(av1::Config { width, height, record: Bytes::new() });
+        return Ok(Description::Carried { codec, length_bytes: 0, data_reference });
+    }
+    match av1::Config::from_record(av1c.body) {
+        Ok(config) => {
+            Ok(Description::Carried { codec: Codec::Av1(config), length_bytes: 0, data_reference })
+        }
+        Err(error) => refused(entry, &av1c, error),
+    }
+}
+
+/// The width and height of a VisualSampleEntry (ISO/IEC 14496-12 section 12.1.3).
+fn size(entry: &BoxView<'_>) -> Result<(u16, u16), Error> {
+    let mut fields = entry.fields();
+    fields.take(24)?;
+    Ok((fields.u16()?, fields.u16()?))
 }
 
 /// ISO/IEC 14496-14 section 5.6.1; QuickTime puts more fields before the boxes, and the `esds`
@@ -115,7 +205,10 @@ fn read_mp4a(entry: &BoxView<'_>) -> Result<Description, Error> {
     }
 }
 
-fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>, Error> {
+pub(super) fn find_esds<'a>(
+    entry: &BoxView<'a>,
+    skip: usize,
+) -> Result<Option<BoxView<'a>>, Error> {
     if let Some(esds) = entry.child_behind(skip, b"esds")? {
         return Ok(Some(esds));
     }
@@ -127,7 +220,7 @@ fn find_esds<'a>(entry: &BoxView<'a>, skip: usize) -> Result<Option<BoxView<'a>>
 
 /// The object type indication and the decoder specific information (ISO/IEC 14496-1 sections
 /// 7.2.6.5 to 7.2.6.7).
-fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
+pub(super) fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     let mut fields = esds.fields();
     fields.version_and_flags()?;
     let expect = |tag: u8, came: u8, at: usize| {
@@ -170,7 +263,7 @@ fn read_esds<'a>(esds: &BoxView<'a>) -> Result<(u8, &'a [u8]), Error> {
     Ok((object_type, fields.take(asc_bytes)?))
 }
 
-fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
+pub(super) fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
     let mut fields = entry.fields();
     fields.take(6)?;
     fields.u16()
@@ -178,7 +271,11 @@ fn data_reference(entry: &BoxView<'_>) -> Result<u16, Error> {
 
 /// A track whose configuration is of a kind that weir does not carry is passed over; one whose
 /// configuration is broken is an error.
-fn refused(entry: &BoxView<'_>, place: &BoxView<'_>, error: Error) -> Result<Description, Error> {
+pub(super) fn refused(
+    entry: &BoxView<'_>,
+    place: &BoxView<'_>,
+    error: Error,
+) -> Result<Description, Error> {
     match error {
         Error::Unsupported { .. } => Ok(Description::Other(entry.kind, error.to_string())),
         error => Err(inside(place, error)),
@@ -195,9 +292,11 @@ fn inside(place: &BoxView<'_>, error: Error) -> Error {
 }
 
 /// Fields of a VisualSampleEntry before its boxes (ISO/IEC 14496-12 section 12.1.3).
-const VISUAL_BYTES: usize = 78;
+pub(super) const VISUAL_BYTES: usize = 78;
 /// Fields of an AudioSampleEntry before its boxes (section 12.2.3).
-const AUDIO_BYTES: usize = 28;
+pub(super) const AUDIO_BYTES: usize = 28;
+/// An `av1C` box without open bitstream units.
+const AV1C_BYTES: usize = 4;
 const ES_DESCRIPTOR: u8 = 3;
 const DECODER_CONFIG_DESCRIPTOR: u8 = 4;
 const DECODER_SPECIFIC_INFO: u8 = 5;

@@ -7,12 +7,12 @@ use super::moof::{
     BASE_IS_MOOF, DATA_OFFSET, SAMPLE_DURATION, SAMPLE_FLAGS, SAMPLE_SHIFT, SAMPLE_SIZE,
 };
 use crate::h264::DtsClock;
-use crate::{Codec, Error, Frame, Kind, MediaTime, Track, TrackId};
+use crate::{Codec, Error, Frame, Kind, MediaTime, Track, TrackId, g711, opus};
 
 /// Makes a fragmented MP4 file of frames: the init segment, then fragments one after another.
 ///
 /// A fragment ends where a key picture of the first video track starts, or after a second if
-/// there is no picture; and in any case at 10 s, 32 MB or 8192 frames. The last frame of each
+/// there is no picture or every one is a key picture (JPEG); and in any case at 10 s, 32 MB or 8192 frames. The last frame of each
 /// track waits for the next one, which says how long it lasts.
 ///
 /// The file's time line starts with the earliest decoding time of the first fragment, for a file
@@ -35,7 +35,10 @@ pub struct FragmentWriter {
 struct TrackWriter {
     id: TrackId,
     kind: Kind,
+    /// Sound, or pictures that need no others.
+    all_keys: bool,
     rate_hz: u32,
+    sound: Sound,
     /// Nominal duration, where the codec says so.
     frame_duration: Option<MediaTime>,
     clock: DtsClock,
@@ -43,6 +46,14 @@ struct TrackWriter {
     /// The first tick that is free.
     next_tick: i64,
     last_duration: u32,
+}
+
+/// Sound whose frames say how long they last.
+#[derive(Debug)]
+enum Sound {
+    Opus,
+    G711(g711::Config),
+    Other,
 }
 
 #[derive(Debug)]
@@ -115,7 +126,7 @@ impl FragmentWriter {
         track.held.push(Held {
             pts: frame.pts,
             dts,
-            duration: frame.duration,
+            duration: frame.duration.or_else(|| track.duration_of(&frame.payload)),
             is_key,
             payload: frame.payload.clone(),
         });
@@ -123,9 +134,8 @@ impl FragmentWriter {
         self.held_frames += 1;
         let span = track.held.first().map_or(MediaTime::ZERO, |first| dts - first.dts);
         let is_main = number == self.main;
-        let alone = is_main && track.kind == Kind::Audio;
-        let span_max = if alone { SPAN_MAX_SOUND } else { SPAN_MAX };
-        let starts_gop = is_main && track.kind == Kind::Video && is_key && track.held.len() > 1;
+        let span_max = if is_main && track.all_keys { SPAN_MAX_ALL_KEYS } else { SPAN_MAX };
+        let starts_gop = is_main && !track.all_keys && is_key && track.held.len() > 1;
         let full = self.held_bytes >= BYTES_MAX || self.held_frames >= FRAMES_MAX;
         if starts_gop || full || span >= span_max {
             return Ok(self.flush(1));
@@ -177,23 +187,42 @@ impl FragmentWriter {
 impl TrackWriter {
     fn new(track: &Track) -> Self {
         let (depth, frame_duration) = match &track.codec {
-            Codec::H264(config) => {
-                let picture = config.picture().ok();
-                let rate = picture.as_ref().and_then(|picture| picture.frame_rate);
-                let span = rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64));
-                (picture.map_or(0, |picture| picture.reorder_depth), span)
-            }
+            Codec::H264(config) => pace(
+                config.picture().ok().map(|picture| (picture.reorder_depth, picture.frame_rate)),
+            ),
+            Codec::H265(config) => pace(
+                config.picture().ok().map(|picture| (picture.reorder_depth, picture.frame_rate)),
+            ),
             Codec::Aac(config) => (0, Some(config.frame_duration())),
+            _ => (0, None),
         };
         TrackWriter {
             id: track.id,
             kind: track.codec.kind(),
+            all_keys: matches!(track.codec, Codec::Jpeg(_)) || track.codec.kind() == Kind::Audio,
             rate_hz: track.clock_rate_hz,
+            sound: match &track.codec {
+                Codec::Opus(_) => Sound::Opus,
+                Codec::G711(config) => Sound::G711(*config),
+                _ => Sound::Other,
+            },
             frame_duration,
             clock: DtsClock::new(depth, frame_duration),
             held: Vec::new(),
             next_tick: 0,
             last_duration: 0,
+        }
+    }
+
+    /// How long a frame of sound lasts, where its bytes say it.
+    fn duration_of(&self, payload: &[u8]) -> Option<MediaTime> {
+        match self.sound {
+            Sound::Opus => {
+                let samples = opus::packet_samples(payload)?;
+                Some(MediaTime::from_ticks(samples.into(), opus::CLOCK_RATE_HZ))
+            }
+            Sound::G711(config) => Some(config.frame_duration(payload.len())),
+            Sound::Other => None,
         }
     }
 
@@ -239,6 +268,12 @@ impl TrackWriter {
         let before = Some(i64::from(self.last_duration)).filter(|&ticks| ticks > 0);
         said.or(before).or(nominal).unwrap_or(1).clamp(1, TICKS_MAX) as u32
     }
+}
+
+/// The reorder depth and how long a picture lasts, of what parameter sets say of both.
+fn pace(picture: Option<(u8, Option<f64>)>) -> (u8, Option<MediaTime>) {
+    let (reorder_depth, frame_rate) = picture.unwrap_or((0, None));
+    (reorder_depth, frame_rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64)))
 }
 
 /// A held frame that goes into a fragment, with the decoding time of the one after it.
@@ -287,7 +322,7 @@ fn put_moof(out: &mut BytesMut, sequence: u32, tracks: &[(usize, Kind, u64, &[Ro
 }
 
 const SPAN_MAX: MediaTime = MediaTime::from_nanos(10_000_000_000);
-const SPAN_MAX_SOUND: MediaTime = MediaTime::from_nanos(1_000_000_000);
+const SPAN_MAX_ALL_KEYS: MediaTime = MediaTime::from_nanos(1_000_000_000);
 const BYTES_MAX: usize = 32 << 20;
 const FRAMES_MAX: usize = 8192;
 const FRAME_BYTES_MAX: usize = 32 << 20;

@@ -62,7 +62,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// The same for calls that give a length.
-fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 

@@ -4,6 +4,7 @@ mod ends;
 #[cfg(test)]
 mod tests;
 mod track;
+mod watch;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -148,6 +149,7 @@ impl Measure {
     pub fn tick(&mut self, now: Instant) {
         for index in 0..self.tracks.len() {
             self.release(now, index);
+            self.say_oddities(now, index);
         }
         if self.second_at.is_some_and(|at| at <= now) {
             self.write_second(now);
@@ -252,6 +254,7 @@ impl Measure {
                 track.flush(is_cut);
             }
             self.release(now, index);
+            self.say_oddities(now, index);
         }
     }
 
@@ -399,6 +402,7 @@ impl Measure {
             Err(_) => self.unreadable.rtp += 1,
         }
         self.release(now, index);
+        self.say_oddities(at, index);
     }
 
     fn rtcp(&mut self, at: Instant, number: u8, data: &Bytes) {
@@ -406,8 +410,10 @@ impl Measure {
             self.unreadable.rtcp += 1;
             return;
         };
-        let found = self.tracks.iter_mut().find(|track| track.number == number);
-        let Some(track) = found else { return };
+        let Some(index) = self.tracks.iter().position(|track| track.number == number) else {
+            return;
+        };
+        let track = &mut self.tracks[index];
         let says_bye = packets.iter().any(|packet| matches!(packet, Packet::Goodbye(_)));
         for packet in packets {
             match packet {
@@ -433,6 +439,25 @@ impl Measure {
                 }
                 _ => {}
             }
+        }
+        self.say_oddities(at, index);
+    }
+
+    /// Writes down what the server was found to do wrong with a track.
+    fn say_oddities(&mut self, at: Instant, index: usize) {
+        let texts = self.tracks.get_mut(index).map(|track| track.watch.take_texts());
+        for text in texts.into_iter().flatten() {
+            self.warn(at, &text);
+        }
+    }
+
+    /// Notes that a stream came to its end and no good-bye came. It may have been lost by UDP:
+    /// that is said only where nothing else was.
+    pub fn ended_without_bye(&mut self, now: Instant) {
+        let lost = self.tracks.iter().any(|track| track.counts().lost > 0);
+        let may_be_lost = self.udp && lost;
+        if !self.any_said_bye() && !may_be_lost {
+            self.warn(now, "the stream came to its end without a good-bye (RTCP BYE)");
         }
     }
 

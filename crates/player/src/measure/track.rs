@@ -14,6 +14,7 @@ use weir_record::{Histogram, Sink};
 use weir_time::Instant;
 
 use super::ends::{Ends, Lost};
+use super::watch::Watch;
 
 /// What is measured of one track.
 pub(super) struct Track {
@@ -22,6 +23,7 @@ pub(super) struct Track {
     pub(super) clock_rate_hz: u32,
     pub(super) bye: bool,
     pub(super) frames_not_kept: u64,
+    pub(super) watch: Watch,
     codec: &'static str,
     payload_type: u8,
     source: Option<Source>,
@@ -104,7 +106,13 @@ impl Track {
             clock_rate_hz: description.clock_rate_hz,
             bye: false,
             frames_not_kept: 0,
-            codec: codec_name_of(&depacketiser),
+            watch: Watch::new(
+                description.track,
+                description.kind,
+                description.clock_rate_hz,
+                description.payload_type,
+            ),
+            codec: depacketiser.codec_name(),
             payload_type: description.payload_type,
             source: None,
             statistics: Statistics::new(description.clock_rate_hz),
@@ -135,6 +143,7 @@ impl Track {
             self.reorder = Reorder::new(ReorderConfig::TCP);
         }
         self.bye = false;
+        self.watch.starts(udp, start);
         if let Some(seq) = start.first_seq {
             self.ends.starts_at(seq);
         }
@@ -161,7 +170,7 @@ impl Track {
         data: &Bytes,
         ip_bytes: Option<u32>,
     ) -> Result<Option<event::RtpPacket>, Error> {
-        let packet = Packet::parse(data)?;
+        let packet = Packet::parse(data).inspect_err(|error| self.watch.unreadable(error))?;
         if !self.is_from_source(at, packet.header.ssrc) {
             self.from_other_sources += 1;
             return Ok(None);
@@ -170,9 +179,11 @@ impl Track {
             self.sums.ip_bytes = Some(self.sums.ip_bytes.unwrap_or(0) + u64::from(bytes));
         }
         let header = packet.header;
+        self.watch.packet(&header);
         let arrival =
             self.statistics.receive(at, header.sequence, header.time, packet.payload.len());
         if arrival.kind == ArrivalKind::Restarted {
+            self.watch.restarted();
             self.reorder.flush();
             self.flushing = true;
         }
@@ -197,6 +208,8 @@ impl Track {
 
     /// Notes a sender report of this track's source.
     pub(super) fn sender_report(&mut self, at: Instant, report: &SenderReport, says_bye: bool) {
+        let source = self.source.map(|source| source.ssrc);
+        self.watch.sender_report(report, source, self.statistics.counts().received);
         if self.source.is_some_and(|source| source.ssrc != report.ssrc) {
             return;
         }
@@ -318,6 +331,7 @@ impl Track {
             duplicates: now.counts.duplicates - before.counts.duplicates,
             late: now.late - before.late,
             jitter_ns: self.jitter_ns(),
+            jitter_against_50ms_ns: None,
             inter_arrival_ns: std::mem::take(&mut self.inter_arrival_second),
         }
     }
@@ -351,6 +365,7 @@ impl Track {
             first_seq: counts.first_extended,
             highest_seq: counts.highest_extended,
             jitter_ns: self.jitter_ns(),
+            jitter_against_50ms_ns: None,
             inter_arrival_ns: self.inter_arrival.clone(),
         }
     }
@@ -369,6 +384,7 @@ impl Track {
             }
             Some(source) if at.since(source.last) < SOURCE_SILENCE => false,
             Some(_) => {
+                self.watch.restarted();
                 self.statistics.restart();
                 self.reorder.flush();
                 self.flushing = true;
@@ -414,6 +430,7 @@ impl Track {
 
     fn take_frame(&mut self, unit: &AccessUnit, started: Instant, records: &Sink) {
         self.place_line(unit.rtp_ticks);
+        self.watch.frame(unit.rtp_ticks);
         self.newest_ticks = self.newest_ticks.max(Some(unit.rtp_ticks));
         self.sums.frames += 1;
         if !unit.key.starts() {
@@ -432,6 +449,9 @@ impl Track {
     fn discard(&mut self, now: Instant, dropped: &Dropped, records: &Sink) {
         self.place_line(dropped.rtp_ticks);
         self.sums.frames_discarded += 1;
+        if dropped.reason == DropReason::Malformed {
+            self.watch.malformed();
+        }
         let discarded = event::FrameDiscarded {
             track: self.number,
             pts_ns: self.pts(dropped.rtp_ticks).map(MediaTime::as_nanos),
@@ -458,12 +478,7 @@ impl Track {
 /// The codec's name as people write it, of any track.
 pub(super) fn codec_name(description: &TrackDescription) -> &str {
     match &description.depacketiser {
-        Ok(depacketiser) => codec_name_of(depacketiser),
+        Ok(depacketiser) => depacketiser.codec_name(),
         Err(_) => &description.encoding,
     }
-}
-
-fn codec_name_of(depacketiser: &Depacketiser) -> &'static str {
-    // Of the payload formats read here only H.264 may keep its parameters for later.
-    depacketiser.codec().map_or("H.264", |codec| codec.name())
 }

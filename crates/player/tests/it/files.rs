@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_dial::rtsp::Transport;
-use weir_media::mp4::{Movie, Opener, Step};
+use weir_media::movie::{Movie, Opener, Step};
 use weir_media::{MediaTime, TrackId};
 use weir_player::rtsp::play;
 use weir_player::{Recorder, header};

@@ -173,6 +173,7 @@ fn without_loss_every_frame_and_byte_comes() {
     assert_eq!(summary.connect_ns, Some(20_000_000));
     assert!((100_000_000..130_000_000).contains(&summary.first_byte_ns.unwrap()));
     assert!(summary.first_decodable_frame_ns >= summary.first_byte_ns);
+    assert_eq!(summary.warning_texts, Vec::new());
     assert_eq!(summary.warnings + summary.errors + summary.records_dropped, 0);
 }
 
@@ -192,4 +193,27 @@ fn seconds_add_up_to_the_totals() {
         assert_eq!(total.ip_bytes, seconds.ip_bytes);
         assert_eq!(total.inter_arrival_p99_ns, seconds.inter_arrival_p99_ns);
     }
+}
+
+#[test]
+fn gaps_are_the_runs_of_packets_that_were_missed() {
+    let file = movie("gaps", 4);
+    let pair = Pair::new(2, 0.05);
+    pair.serve(vec![file.path.clone()]);
+    let played = pair.play(settings(&pair.url(&file.path), Transport::Udp), Level::Second);
+    for track in &played.summary.tracks {
+        let gaps = played.records.iter().filter_map(|record| match &record.event {
+            weir_record::Event::Gap(gap) if gap.track == track.track => Some(gap.count),
+            _ => None,
+        });
+        let gaps: Vec<u64> = gaps.collect();
+        assert_eq!(track.gaps, Some(gaps.len() as u64));
+        assert_eq!(track.gap_packets_max, gaps.iter().copied().max());
+        // Nothing came late: what was missing stayed so.
+        assert_eq!(track.lost, Some(gaps.iter().sum()));
+        assert_eq!(track.frames_incomplete, track.frames_discarded);
+    }
+    let picture = played.track(0);
+    assert!(picture.gaps > Some(1) && picture.frames_incomplete > Some(0), "{picture:?}");
+    assert!(weir_player::show::summary(&played.summary).contains("gaps "));
 }

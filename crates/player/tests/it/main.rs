@@ -2,10 +2,15 @@
 //! misbehave.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod actions;
+mod classroom;
 mod continuity;
 mod files;
 mod loss;
 mod movie;
+mod oddities;
+mod packets;
+mod probes;
 mod replay;
 mod script;
 mod scripted;

@@ -1,8 +1,11 @@
 //! Entries for fuzzing: any bytes, no panic, and the counts add up.
 
+use bytes::Bytes;
+use weir_media::{Codec, Frame, KeyKind, MediaTime, Track, TrackId, jpeg};
 use weir_time::Instant;
 
 use super::depack::{Depacketiser, Output};
+use super::pack::Packer;
 use super::receive::{Placed, Reorder, ReorderConfig, Statistics};
 use super::{Header, Packet, RtpTime, SequenceNumber, Ssrc};
 
@@ -22,6 +25,24 @@ pub fn fuzz_h264_depack(data: &[u8]) {
     }
 }
 
+/// A script of H.265 packets.
+pub fn fuzz_h265_depack(data: &[u8]) {
+    let parameters = "sprop-vps=QAEMAf//AQ==;sprop-sps=QgEBAWAAAAMAkAAAAwAAAwA8oAoIDA==;\
+                      sprop-pps=RAHAcw==";
+    for parameters in ["", parameters] {
+        let made = Depacketiser::from_sdp("H265", 90_000, None, parameters);
+        depacketise(made.expect("the parameters are valid"), data);
+    }
+}
+
+/// A script of VP8, VP9 and AV1 packets.
+pub fn fuzz_vpx_av1_depack(data: &[u8]) {
+    for name in ["VP8", "VP9", "AV1"] {
+        let made = Depacketiser::from_sdp(name, 90_000, None, "");
+        depacketise(made.expect("no parameter is needed"), data);
+    }
+}
+
 /// A script of AAC packets. The bytes also stand for parameters.
 pub fn fuzz_aac_depack(data: &[u8]) {
     for parameters in ["mode=AAC-hbr;config=1190", "mode=AAC-lbr;config=1190"] {
@@ -31,6 +52,45 @@ pub fn fuzz_aac_depack(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for name in ["H264", "mpeg4-generic"] {
         let _ = Depacketiser::from_sdp(name, 90_000, None, &text);
+    }
+}
+
+/// A script of JPEG packets.
+pub fn fuzz_jpeg_depack(data: &[u8]) {
+    let made = Depacketiser::from_sdp("JPEG", 90_000, None, "");
+    depacketise(made.expect("no parameter is needed"), data);
+}
+
+/// Scripts of Opus packets and of G.711 packets. The bytes also stand for parameters.
+pub fn fuzz_sound_depack(data: &[u8]) {
+    for (name, rate_hz, channels) in [("opus", 48_000, 2), ("PCMU", 8_000, 1), ("PCMA", 8_000, 2)] {
+        let made = Depacketiser::from_sdp(name, rate_hz, Some(channels), "");
+        depacketise(made.expect("no parameter is needed"), data);
+        let _ = Depacketiser::from_sdp(name, rate_hz, None, &String::from_utf8_lossy(data));
+    }
+}
+
+/// `data` as an image to be packed, behind each of some limits.
+pub fn fuzz_jpeg_pack(data: &[u8]) {
+    let config = jpeg::Config { width: 64, height: 64, coding: None };
+    let track = Track { id: TrackId(0), codec: Codec::Jpeg(config), clock_rate_hz: 90_000 };
+    let frame = Frame {
+        track: track.id,
+        pts: MediaTime::ZERO,
+        dts: None,
+        duration: None,
+        key: KeyKind::Key,
+        capture: None,
+        arrival: Instant::ZERO,
+        discontinuity: false,
+        payload: Bytes::copy_from_slice(data),
+    };
+    for packet_bytes_max in [64, 160, 300, 1_400] {
+        let packer = Packer::new(&track, packet_bytes_max);
+        if let Ok(packed) = packer.expect("the limit is in range").pack(&frame) {
+            let limit = packet_bytes_max - Header::BYTES;
+            assert!(packed.pieces.iter().all(|piece| usize::from(piece.len) <= limit));
+        }
     }
 }
 

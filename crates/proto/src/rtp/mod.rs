@@ -78,9 +78,11 @@ pub mod fuzz;
 
 mod header;
 mod number;
+mod static_types;
 
 pub use header::{Error, Extension, Header, Packet};
 pub use number::{RtpTime, SequenceNumber, Ssrc, TimeUnwrapper};
+pub use static_types::{StaticType, static_payload_type};
 
 /// Ticks a second of the RTP clock of every video payload format carried here (RFC 6184
 /// section 8.2.1).

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use weir_media::{Codec, KeyKind, MediaTime, Track, h264};
+use weir_media::av1::ObuType;
+use weir_media::{Codec, KeyKind, MediaTime, Track, h264, nal};
 use weir_time::{Instant, Random};
 
 use super::depack::{AccessUnit, Counts, Depacketiser, Output};
@@ -65,9 +66,10 @@ fn pack_all(track: &Track, frames: &[(KeyKind, Vec<u8>)], first: u16) -> Vec<Sen
     sent
 }
 
-/// Whether an aggregate ends behind the two parameter sets of the track.
+/// Whether an aggregate ends behind the parameter sets of the track.
 fn is_sets_alone(payload: &[u8]) -> bool {
-    payload.len() == 14 && payload.starts_with(&[0x78, 0, 6, 0x67])
+    let is_h264 = payload.len() == 14 && payload.starts_with(&[0x78, 0, 6, 0x67]);
+    is_h264 || payload.len() == 41 && payload.starts_with(&[0x60, 1, 0, 7, 0x40])
 }
 
 /// The packets that arrive, in the order of arrival: indices into what was sent.
@@ -91,11 +93,10 @@ fn carry(sent: &[Sent], network: Network, random: &mut Random) -> Vec<usize> {
 
 fn receive(track: &Track, sent: &[Sent], arriving: &[usize]) -> Received {
     let attributes = sdp_attributes(track, 96).unwrap();
-    let (name, rate_hz) = match &track.codec {
-        Codec::H264(_) => ("H264", 90_000),
-        _ => ("mpeg4-generic", 48_000),
-    };
-    let parameters = attributes.fmtp.strip_prefix("96 ").unwrap();
+    let mut map = attributes.rtpmap.strip_prefix("96 ").unwrap().split('/');
+    let (name, rate_hz) = (map.next().unwrap(), map.next().unwrap().parse().unwrap());
+    let fmtp = attributes.fmtp.unwrap_or("96 ".to_owned());
+    let parameters = fmtp.strip_prefix("96 ").unwrap();
     let mut depacketiser = Depacketiser::from_sdp(name, rate_hz, None, parameters).unwrap();
     let mut statistics = Statistics::new(rate_hz);
     let config = ReorderConfig { wait: Duration::from_millis(20), packets_max: 64 };
@@ -197,6 +198,44 @@ fn picture() -> impl Strategy<Value = (KeyKind, Vec<u8>)> {
     })
 }
 
+/// An access unit of H.265 of one picture in one to three slices.
+fn picture_h265() -> impl Strategy<Value = (KeyKind, Vec<u8>)> {
+    (0usize..3, prop::collection::vec(1usize..1_500, 1..4)).prop_map(|(kind, slices)| {
+        let (key, nal_type) =
+            [(KeyKind::Delta, 1), (KeyKind::Key, 20), (KeyKind::Recovery, 21)][kind];
+        let nals: Vec<_> = slices
+            .iter()
+            .enumerate()
+            .map(|(index, bytes)| {
+                let first = if index == 0 { 0x80 } else { 0x08 };
+                [&[nal_type << 1, 1, first][..], &vec![index as u8; *bytes]].concat()
+            })
+            .collect();
+        (key, pack::h264::tests::access_unit(&nals))
+    })
+}
+
+/// Frames of these sizes, key frames and others, that begin with these bytes.
+fn coded(sizes: &[(bool, usize)], key: &[u8], delta: &[u8]) -> Vec<(KeyKind, Vec<u8>)> {
+    let frame = |(is_key, bytes): &(bool, usize)| {
+        let (kind, head) = if *is_key { (KeyKind::Key, key) } else { (KeyKind::Delta, delta) };
+        (kind, [head, &vec![*bytes as u8; bytes - head.len()]].concat())
+    };
+    sizes.iter().map(frame).collect()
+}
+
+/// A temporal unit: a sequence header before a key frame, and a frame whose tiles stand apart.
+fn unit_av1(is_key: bool, sizes: &[usize]) -> (KeyKind, Vec<u8>) {
+    let mut obus = Vec::new();
+    if is_key {
+        obus.push((ObuType::SEQUENCE_HEADER, pack::av1::tests::SEQUENCE.to_vec()));
+    }
+    let (key, head) = if is_key { (KeyKind::Key, 0x10) } else { (KeyKind::Delta, 0x30) };
+    obus.push((ObuType::FRAME_HEADER, vec![head, 1, 2]));
+    obus.extend(sizes.iter().map(|bytes| (ObuType::TILE_GROUP, vec![*bytes as u8; *bytes])));
+    (key, pack::av1::tests::temporal_unit(&obus))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -207,6 +246,45 @@ proptest! {
         seed: u64,
     ) {
         check(&pack::h264::tests::track(), &frames, network, seed)?;
+    }
+
+    #[test]
+    fn pictures_of_h265_come_through_a_bad_network_whole_or_are_counted(
+        frames in prop::collection::vec(picture_h265(), 1..40),
+        network in network(),
+        seed: u64,
+    ) {
+        check(&pack::h265::tests::track(), &frames, network, seed)?;
+    }
+
+    #[test]
+    fn frames_of_vp8_come_through_a_bad_network_whole_or_are_counted(
+        sizes in prop::collection::vec((any::<bool>(), 12usize..2_000), 1..40),
+        network in network(),
+        seed: u64,
+    ) {
+        let head = [[0x10, 0x02, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00], [0x11; 10]];
+        check(&pack::vp8::tests::track(), &coded(&sizes, &head[0], &head[1]), network, seed)?;
+    }
+
+    #[test]
+    fn frames_of_vp9_come_through_a_bad_network_whole_or_are_counted(
+        sizes in prop::collection::vec((any::<bool>(), 12usize..2_000), 1..40),
+        network in network(),
+        seed: u64,
+    ) {
+        let key = [0x82, 0x49, 0x83, 0x42, 0x00, 0x13, 0xf0, 0x0b, 0x36, 0x06];
+        check(&pack::vp9::tests::track(), &coded(&sizes, &key, &[0x86]), network, seed)?;
+    }
+
+    #[test]
+    fn temporal_units_of_av1_come_through_a_bad_network_whole_or_are_counted(
+        sizes in prop::collection::vec((any::<bool>(), prop::collection::vec(1usize..900, 1..6)), 1..40),
+        network in network(),
+        seed: u64,
+    ) {
+        let frames: Vec<_> = sizes.iter().map(|(is_key, sizes)| unit_av1(*is_key, sizes)).collect();
+        check(&pack::av1::tests::track(), &frames, network, seed)?;
     }
 
     #[test]
@@ -224,6 +302,8 @@ proptest! {
     fn any_bytes_are_read_or_refused(data in prop::collection::vec(any::<u8>(), 0..600)) {
         fuzz::fuzz_rtp_packet(&data);
         fuzz::fuzz_h264_depack(&data);
+        fuzz::fuzz_h265_depack(&data);
+        fuzz::fuzz_vpx_av1_depack(&data);
         fuzz::fuzz_aac_depack(&data);
         fuzz::fuzz_reorder(&data);
     }
@@ -292,8 +372,43 @@ fn h264_of_ffmpeg_without_sprop_parameter_sets_is_read() {
         units.iter().map(|unit| (unit.rtp_ticks - units[0].rtp_ticks) / 18_000).collect();
     assert_eq!(places, [0, 3, 1, 2, 4, 5, 6]);
     for unit in &units {
-        let nals: Result<Vec<_>, _> = h264::LengthPrefixed::new(&unit.payload, 4).collect();
+        let nals: Result<Vec<_>, _> = nal::LengthPrefixed::new(&unit.payload, 4).collect();
         assert!(h264::NalType::of(nals.unwrap().last().unwrap()).is_slice());
+    }
+}
+
+#[test]
+fn h265_of_ffmpeg_without_parameters_is_read() {
+    let mut depacketiser = Depacketiser::from_sdp("H265", 90_000, None, "").unwrap();
+    let text = include_str!("transcripts/ffmpeg_h265.hex");
+    let (units, reports) = read_transcript(&mut depacketiser, text);
+    assert_eq!(reports, 1);
+    let Some(Codec::H265(config)) = depacketiser.codec() else { panic!("no parameter sets") };
+    let picture = config.picture().unwrap();
+    assert_eq!((picture.width, picture.height, picture.frame_rate), (128, 96, Some(5.0)));
+    assert_eq!(units.len(), 7);
+    assert_eq!(units[0].key, KeyKind::Key);
+    assert!(units.iter().all(|unit| unit.complete));
+}
+
+#[test]
+fn vp8_and_vp9_of_ffmpeg_are_read() {
+    let cases = [
+        ("VP8", include_str!("transcripts/ffmpeg_vp8.hex")),
+        ("VP9", include_str!("transcripts/ffmpeg_vp9.hex")),
+    ];
+    for (name, text) in cases {
+        let mut depacketiser = Depacketiser::from_sdp(name, 90_000, None, "").unwrap();
+        assert_eq!(depacketiser.codec(), None);
+        let (units, reports) = read_transcript(&mut depacketiser, text);
+        let size = match depacketiser.codec() {
+            Some(Codec::Vp8(config)) => (config.width, config.height),
+            Some(Codec::Vp9(config)) => (config.width, config.height),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((size, reports, units.len()), ((128, 96), 1, 7), "{name}");
+        let keys: Vec<_> = units.iter().map(|unit| unit.key == KeyKind::Key).collect();
+        assert_eq!(keys, [true, false, false, false, false, true, false], "{name}");
     }
 }
 

@@ -7,7 +7,7 @@ use weir_time::Instant;
 use super::client::{self, TransportRequest};
 use super::headers::{ChannelPair, PortPair, Range, RtpInfo, Session, Transport};
 use super::message::{Decoder, Item, Tolerance};
-use super::server::{self, Chosen, Description, Event, Playing, TrackInfo};
+use super::server::{self, Chosen, Description, Event, Paused, Playing, TrackInfo};
 use super::url::{ControlPath, Url, encode_path, resolve};
 
 /// Decodes a stream under both tolerances, and encodes what came.
@@ -141,12 +141,15 @@ fn consent(connection: &mut server::Connection, event: Event) {
             }
             None => unreachable!("no event without an offer"),
         },
-        Event::Play { token, tracks, range, scale, .. } => {
+        Event::Play { token, tracks, range, scale, speed, .. } => {
             let rtp_info = tracks.iter().map(|&track| TrackInfo { track, seq: 0, rtptime: 0 });
             let rtp_info = rtp_info.collect();
-            connection.play(token, Ok(Playing { range, scale, rtp_info }))
+            connection.play(token, Ok(Playing { range, scale, speed, rtp_info }))
         }
-        Event::Pause { token, at, .. } => connection.pause(token, Ok(at)),
+        Event::Pause { token, at, .. } => {
+            let paused = Paused { range: at.map(Range::from), later: at.is_some() };
+            connection.pause(token, Ok(paused))
+        }
         Event::Teardown { token, .. } => connection.teardown(token),
         _ => Ok(()),
     };
@@ -206,6 +209,8 @@ mod tests {
             "v=0",
             "RTSP/1.0 302 Go\r\nLocation: ",
             "Range: npt=0-\r\n",
+            "Speed: 2\r\n",
+            "SET_PARAMETER ",
             "RTP-Info: url=",
             ",",
             ";",

@@ -162,6 +162,17 @@ pub fn encode_path(stream: &str) -> String {
     path
 }
 
+/// The address of the stream that a track's address belongs to; any other as it is.
+pub fn without_track(url: &Url) -> Url {
+    let (path, track) = split_track(&url.path);
+    let path = if track.is_some() { format!("{path}/") } else { url.path.clone() };
+    let query = url.query.as_deref().map(|query| match split_track(query) {
+        (query, Some(_)) => query.to_owned(),
+        (_, None) => query.trim_end_matches('/').to_owned(),
+    });
+    Url { path, query: query.filter(|query| !query.is_empty()), ..url.clone() }
+}
+
 /// What a track's address ends in: `trackID=N`.
 pub fn track_control(track: u8) -> String {
     format!("{TRACK}{track}")
@@ -286,6 +297,23 @@ mod tests {
         assert_eq!(control("rtsp://h/movie?x=1/trackID=2"), expected);
         assert_eq!(control("rtsp://h/movie/trackID=2?x=1"), expected);
         assert_eq!(control("rtsp://h/movie?x=1/"), ("movie".to_owned(), None, query));
+    }
+
+    #[test]
+    fn a_tracks_address_leads_to_its_stream() {
+        for (url, stream) in [
+            ("rtsp://h/a/trackID=1", "rtsp://h/a/"),
+            ("rtsp://h/a/trackID=1/?x=1", "rtsp://h/a/?x=1"),
+            ("rtsp://h/a?x=1/trackID=1", "rtsp://h/a?x=1"),
+            ("rtsp://h/a?x=1/", "rtsp://h/a?x=1"),
+            ("rtsp://h/a/?trackID=1", "rtsp://h/a/"),
+            ("rtsp://h/trackID=1", "rtsp://h/"),
+            ("rtsp://h/a//", "rtsp://h/a//"),
+            ("rtsp://h", "rtsp://h"),
+        ] {
+            let found = without_track(&Url::parse(url).unwrap());
+            assert_eq!(found.to_string(), stream, "{url}");
+        }
     }
 
     #[test]

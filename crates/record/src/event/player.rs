@@ -10,7 +10,7 @@ use crate::{Histogram, Text};
 pub struct Connecting {
     /// What is played, without credentials.
     pub url: Text,
-    /// How the media travels: `udp` or `tcp` for RTSP.
+    /// How the media travels: `udp` or `tcp` for RTSP, `classroom/udp` for the classroom dialect.
     pub transport: Text,
 }
 
@@ -196,6 +196,10 @@ pub struct TrackSecond {
     /// Inter-arrival jitter at the end of the second (RFC 3550 section 6.4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_ns: Option<u64>,
+    /// Jitter at the end of the second by arrivals alone, against one frame each 50 ms; in the
+    /// classroom dialect, whose time stamps tell none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_against_50ms_ns: Option<u64>,
     /// Times from one packet's arrival to the next.
     pub inter_arrival_ns: Histogram,
 }
@@ -234,7 +238,7 @@ pub struct TrackTotal {
     /// Packets, among those received, that came after their frame had been given up.
     pub late: u64,
     /// Packets sent before the first received; absent where neither RTP-Info nor a sender report
-    /// tells.
+    /// tells. In the classroom dialect the numbers themselves tell: they begin with 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_lost: Option<u64>,
     /// Packets sent after the last received; absent where no sender report came with a BYE.
@@ -249,6 +253,10 @@ pub struct TrackTotal {
     /// Inter-arrival jitter at the end (RFC 3550 section 6.4.1); absent below two packets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_ns: Option<u64>,
+    /// Jitter at the end by arrivals alone, against one frame each 50 ms; in the classroom
+    /// dialect, whose time stamps tell none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_against_50ms_ns: Option<u64>,
     /// Times from one packet's arrival to the next.
     pub inter_arrival_ns: Histogram,
 }

@@ -145,6 +145,14 @@ pub struct ViewerLeft {
     pub octets: u64,
     /// Time since it joined.
     pub lasted_ns: u64,
+    /// Images sent to it, or tried to, in datagrams of more than 20,480 bytes, which many
+    /// clients of the classroom dialect cannot take whole; absent for other dialects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oversize: Option<u64>,
+    /// Images not sent to it, because no datagram holds them; absent outside of the classroom
+    /// dialect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_dropped: Option<u64>,
 }
 
 /// One second of a stream.

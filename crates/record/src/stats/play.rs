@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use weir_time::Instant;
 
-use crate::event::{EndReason, MediaKind, TrackSecond, TrackTotal};
+use crate::event::{DiscardReason, EndReason, Gap, MediaKind, TrackSecond, TrackTotal};
 use crate::{Event, Histogram, Record, Text};
 
 /// What a viewer saw, from the records of a player.
@@ -91,6 +91,15 @@ pub struct TrackSummary {
     pub head_lost: Option<u64>,
     /// Packets lost after the last received.
     pub tail_lost: Option<u64>,
+    /// Runs of packets that were missing when the player went on without them.
+    pub gaps: Option<u64>,
+    /// Packets in the longest of them; `None` without any.
+    pub gap_packets_max: Option<u64>,
+    /// From `connecting` to when the longest was given up.
+    pub gap_longest_at_ns: Option<u64>,
+    /// Frames thrown away because packets of theirs never came. Frames of which nothing came are
+    /// not among them: nobody knows how many they are.
+    pub frames_incomplete: Option<u64>,
     /// Packets that came after one with a higher sequence number.
     pub reordered: Option<u64>,
     /// Packets that came again.
@@ -101,6 +110,8 @@ pub struct TrackSummary {
     pub jitter_ns: Option<u64>,
     /// The greatest inter-arrival jitter at the end of a second.
     pub jitter_max_ns: Option<u64>,
+    /// Jitter at the end by arrivals alone, against one frame each 50 ms: classroom dialect.
+    pub jitter_against_50ms_ns: Option<u64>,
     /// Median time from one packet's arrival to the next.
     pub inter_arrival_p50_ns: Option<u64>,
     /// 95th percentile of the same.
@@ -144,6 +155,7 @@ pub struct PlaySummaryBuilder {
     started: Option<Instant>,
     last: Instant,
     seconds_dropped: bool,
+    events_dropped: bool,
     tracks: BTreeMap<u8, TrackRecords>,
 }
 
@@ -178,6 +190,12 @@ impl PlaySummaryBuilder {
                 track.kind = Some(event.kind);
                 track.codec = Some(event.codec.clone());
             }
+            Event::Gap(event) => {
+                self.tracks.entry(event.track).or_default().gaps.add(record.at, event);
+            }
+            Event::FrameDiscarded(event) if event.reason == DiscardReason::Incomplete => {
+                self.tracks.entry(event.track).or_default().gaps.frames_incomplete += 1;
+            }
             Event::TrackSecond(event) => {
                 let track = self.tracks.entry(event.track).or_default();
                 track.seconds.get_or_insert_default().add(event);
@@ -199,6 +217,7 @@ impl PlaySummaryBuilder {
             Event::Failure(_) => so_far.errors += 1,
             Event::RecordsDropped(event) => {
                 self.seconds_dropped |= event.seconds > 0;
+                self.events_dropped |= event.events > 0;
                 so_far.records_dropped = [event.events, event.seconds, event.packets]
                     .into_iter()
                     .fold(so_far.records_dropped, u64::saturating_add);
@@ -214,7 +233,13 @@ impl PlaySummaryBuilder {
         summary.tracks = self
             .tracks
             .iter()
-            .map(|(&number, track)| track.summary(number, self.seconds_dropped))
+            .map(|(&number, track)| {
+                let summary = track.summary(number, self.seconds_dropped);
+                match self.events_dropped {
+                    true => summary,
+                    false => track.gaps.fill(summary, self.started),
+                }
+            })
             .collect();
         let any_video = summary.tracks.iter().any(is_video);
         summary.first_decodable_frame_ns = summary
@@ -228,7 +253,7 @@ impl PlaySummaryBuilder {
 }
 
 /// How many different warnings a summary quotes.
-const WARNING_TEXTS_MAX: usize = 8;
+const WARNING_TEXTS_MAX: usize = 32;
 
 fn is_video(track: &TrackSummary) -> bool {
     track.kind == Some(MediaKind::Video)
@@ -250,6 +275,41 @@ struct TrackRecords {
     first_decodable_frame_ns: Option<u64>,
     seconds: Option<Seconds>,
     total: Option<Box<TrackTotal>>,
+    gaps: Gaps,
+}
+
+/// The runs of missing packets, and what they cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gaps {
+    count: u64,
+    longest: Option<(u64, Instant)>,
+    frames_incomplete: u64,
+}
+
+impl Gaps {
+    fn add(&mut self, at: Instant, gap: &Gap) {
+        self.count += 1;
+        if self.longest.is_none_or(|(packets, _)| gap.count > packets) {
+            self.longest = Some((gap.count, at));
+        }
+    }
+
+    /// Fills in a track's figures, if the track was played.
+    fn fill(&self, summary: TrackSummary, started: Option<Instant>) -> TrackSummary {
+        if summary.basis == Basis::Nothing {
+            return summary;
+        }
+        TrackSummary {
+            gaps: Some(self.count),
+            gap_packets_max: self.longest.map(|(packets, _)| packets),
+            gap_longest_at_ns: self
+                .longest
+                .zip(started)
+                .map(|((_, at), started)| nanos_between(started, at)),
+            frames_incomplete: Some(self.frames_incomplete),
+            ..summary
+        }
+    }
 }
 
 impl TrackRecords {
@@ -290,6 +350,7 @@ fn of_total(total: &TrackTotal, known: TrackSummary) -> TrackSummary {
         duplicates: Some(total.duplicates),
         late: Some(total.late),
         jitter_ns: total.jitter_ns,
+        jitter_against_50ms_ns: total.jitter_against_50ms_ns,
         ..known
     };
     with_rate(with_inter_arrival(summary, &total.inter_arrival_ns))
@@ -348,6 +409,7 @@ impl Seconds {
         let ip_bytes = second.ip_bytes.unwrap_or(0);
         sum.ip_bytes = Some(sum.ip_bytes.unwrap_or(0).saturating_add(ip_bytes));
         sum.jitter_ns = second.jitter_ns.or(sum.jitter_ns);
+        sum.jitter_against_50ms_ns = second.jitter_against_50ms_ns.or(sum.jitter_against_50ms_ns);
         self.jitter_max_ns = self.jitter_max_ns.max(second.jitter_ns);
         sum.inter_arrival_ns.merge(&second.inter_arrival_ns);
     }
@@ -369,6 +431,7 @@ impl Seconds {
             duplicates: Some(sum.duplicates),
             late: Some(sum.late),
             jitter_ns: sum.jitter_ns,
+            jitter_against_50ms_ns: sum.jitter_against_50ms_ns,
             ..known
         };
         with_rate(with_inter_arrival(summary, &sum.inter_arrival_ns))
@@ -378,7 +441,8 @@ impl Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Connected, Connecting, Ended, FirstDecodableFrame, RecordsDropped};
+    use crate::event::RecordsDropped;
+    use crate::event::{Connected, Connecting, Ended, FirstDecodableFrame, FrameDiscarded};
     use crate::event::{FirstByte, TrackDescribed};
 
     fn at(millis: u64, event: impl Into<Event>) -> Record {
@@ -470,6 +534,26 @@ mod tests {
         assert_eq!((track.inter_arrival_p50_ns, track.inter_arrival_max_ns), (Some(2), Some(40)));
         assert_eq!(summary.tracks[1].basis, Basis::Nothing);
         assert_eq!(summary.tracks[1].frames, None);
+    }
+
+    #[test]
+    fn gaps_are_counted_from_their_events_and_unknown_where_events_are_missing() {
+        let gap = |first_seq, count| Gap { track: 0, first_seq, count };
+        let reason = DiscardReason::Incomplete;
+        let discarded = FrameDiscarded { track: 0, pts_ns: None, reason };
+        let mut records = start();
+        records.extend([at(30, gap(5, 2)), at(510, gap(9, 7)), at(520, gap(40, 7))]);
+        records.extend([at(520, discarded), at(2010, total())]);
+        let summary = PlaySummary::from_records(&records);
+        let track = &summary.tracks[0];
+        assert_eq!((track.gaps, track.gap_packets_max), (Some(3), Some(7)));
+        assert_eq!(
+            (track.gap_longest_at_ns, track.frames_incomplete),
+            (Some(500_000_000), Some(1))
+        );
+        assert_eq!(summary.tracks[1].gaps, None, "it was not played");
+        records.push(at(2011, RecordsDropped { first_t_ns: 0, events: 1, seconds: 0, packets: 0 }));
+        assert_eq!(PlaySummary::from_records(&records).tracks[0].gaps, None);
     }
 
     #[test]

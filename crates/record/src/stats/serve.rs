@@ -188,6 +188,8 @@ mod tests {
             packets: 40,
             octets: 4000,
             lasted_ns: 5,
+            oversize: None,
+            images_dropped: None,
         };
         let summary = ServeSummary::from_records(&[
             at(1, joined),

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use weir_net::Host;
 
-use super::{Chunk, Movie};
+use super::{Chunk, Movie, Scratch};
 use crate::Error;
 use crate::packing::Packing;
 
@@ -21,6 +21,7 @@ type Key = (u64, usize, Packing);
 pub(crate) struct Cache {
     bytes_max: usize,
     state: Mutex<State>,
+    scratch: Arc<Scratch>,
 }
 
 #[derive(Default)]
@@ -41,7 +42,7 @@ enum Entry {
 
 impl Cache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Cache { bytes_max, state: Mutex::default() }
+        Cache { bytes_max, state: Mutex::default(), scratch: Arc::default() }
     }
 
     /// Chunk `index` of `movie`, from the cache or read and packed where it may block. Several
@@ -58,8 +59,9 @@ impl Cache {
             return Ok(chunk);
         }
         let loading = Loading { cache: self, key };
-        let reader = Arc::clone(movie);
-        let chunk = Arc::new(host.blocking(move || reader.load(index, packing)).await?);
+        let (reader, scratch) = (Arc::clone(movie), Arc::clone(&self.scratch));
+        let chunk = host.blocking(move || reader.load(index, packing, &scratch)).await?;
+        let chunk = Arc::new(chunk);
         loading.finish(&chunk);
         Ok(chunk)
     }

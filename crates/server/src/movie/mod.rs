@@ -1,14 +1,20 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+mod opening;
+#[cfg(test)]
+pub(crate) mod stub;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
-use weir_media::mp4::{self, Sample};
+use bytes::{Bytes, BytesMut};
+use weir_media::movie::{self, Opener, Sample, Step};
 use weir_media::{Frame, MediaTime, Track};
 use weir_net::{File, Host};
-use weir_proto::rtp::pack::Packed;
+use weir_proto::classroom::pack as classroom;
+use weir_proto::rtp::pack::{self, Packed, Piece};
 use weir_time::Instant;
 
 use crate::Error;
@@ -17,6 +23,7 @@ use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
 pub(crate) use cache::Cache;
+pub(crate) use opening::Opening;
 
 /// An opened movie.
 ///
@@ -26,8 +33,9 @@ pub struct Movie {
     name: String,
     path: PathBuf,
     file: File,
-    index: mp4::Movie,
+    index: movie::Movie,
     tracks: Vec<Track>,
+    by_rtp: Result<(), pack::Error>,
     chunks: Vec<ChunkPlace>,
     slots: u64,
 }
@@ -49,12 +57,16 @@ pub(crate) struct Chunk {
     bytes: usize,
 }
 
-/// Bounds of a chunk; a group of pictures beyond them is cut.
-const CHUNK_FRAMES_MAX: usize = 1024;
+/// About what a chunk is: small, for each viewer holds two, and so long that the next is read
+/// meanwhile. A group of pictures that has more of both is cut.
+const CHUNK_BYTES: u64 = 256 << 10;
+const CHUNK_SPAN: Duration = Duration::from_millis(500);
+/// What a group that is short or slow may come to in one chunk.
+const CHUNK_FRAMES_MAX: u64 = 1024;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
 impl Movie {
-    /// Reads a movie's index.
+    /// Reads a movie's index; a file without one is read once as a whole.
     pub(crate) async fn open(
         host: &Host,
         name: &str,
@@ -62,8 +74,12 @@ impl Movie {
         file: File,
     ) -> Result<Movie, Error> {
         let reader = file.clone();
-        let index = host.blocking(move || read_index(&reader)).await;
-        let index = index.map_err(|error| match error {
+        let read = move || {
+            let index = read_index(&reader)?;
+            let (chunks, slots) = place_chunks(&index);
+            Ok((index, chunks, slots))
+        };
+        let (index, chunks, slots) = host.blocking(read).await.map_err(|error| match error {
             OpenError::Media(source) => Error::Movie { path: path.to_owned(), source },
             OpenError::Io(source) => Error::open(path, source),
         })?;
@@ -71,16 +87,24 @@ impl Movie {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
-        StreamPacker::new(&tracks, Packing::Datagrams)?;
+        // Images go to classroom clients whatever RFC 2435 can carry of them.
+        let by_rtp = match StreamPacker::new(&tracks, Packing::Datagrams) {
+            Err(Error::Pack(error)) if tracks.iter().any(classroom::can_carry) => Err(error),
+            made => made.map(|_| Ok(()))?,
+        };
         for skipped in index.skipped() {
             tracing::warn!("{}: {skipped}", path.display());
         }
         for warning in index.warnings() {
             tracing::warn!("{}: {warning}", path.display());
         }
-        let (chunks, slots) = place_chunks(&index);
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok(Movie { name, path, file, index, tracks, chunks, slots })
+        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots })
+    }
+
+    /// Whether RTP can carry it, as RTSP needs it.
+    pub(crate) fn by_rtp(&self) -> Result<(), Error> {
+        Ok(self.by_rtp.clone()?)
     }
 
     /// Its name in the hub.
@@ -136,12 +160,21 @@ impl Movie {
     }
 
     /// Reads and packs a chunk. Blocks.
-    pub(crate) fn load(&self, index: usize, packing: Packing) -> Result<Chunk, Error> {
+    pub(crate) fn load(
+        &self,
+        index: usize,
+        packing: Packing,
+        scratch: &Scratch,
+    ) -> Result<Chunk, Error> {
         let mut packer = StreamPacker::new(&self.tracks, packing)?;
-        let frames = self.read_frames(index)?;
-        let slots: Result<Vec<_>, _> = frames.iter().map(|frame| packer.pack(frame)).collect();
-        let slots = slots?;
-        let bytes = slots.iter().map(|slot| slot.bytes + SLOT_OVERHEAD_BYTES).sum();
+        let samples = self.samples(index);
+        let stretches = self.read_stretches(&samples, Some(scratch))?;
+        let frames: Result<Vec<_>, _> =
+            samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
+        let (slots, room_bytes) = packer.pack_all(&frames?)?;
+        stretches.into_iter().for_each(|stretch| scratch.put(stretch.data));
+        let pieces: usize = slots.iter().map(|slot| slot.wire.pieces.len()).sum();
+        let bytes = room_bytes + slots.len() * SLOT_OVERHEAD_BYTES + pieces * size_of::<Piece>();
         let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
         Ok(Chunk { first, slots, bytes })
     }
@@ -153,19 +186,27 @@ impl Movie {
 
     /// Reads the frames of a chunk. Blocks.
     pub(crate) fn read_frames(&self, index: usize) -> Result<Vec<Frame>, Error> {
-        let Some(place) = self.chunks.get(index) else {
-            return Ok(Vec::new());
-        };
-        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
-        let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
-        let samples = self.index.gop_samples(place.gop).skip(place.skip).take(count);
-        let samples: Vec<Sample> = samples.collect();
-        let stretches = self.read_stretches(&samples)?;
+        let samples = self.samples(index);
+        let stretches = self.read_stretches(&samples, None)?;
         samples.iter().map(|sample| self.frame(sample, &stretches)).collect()
     }
 
+    /// The samples of a chunk.
+    fn samples(&self, index: usize) -> Vec<Sample> {
+        let Some(place) = self.chunks.get(index) else {
+            return Vec::new();
+        };
+        let end = self.chunks.get(index + 1).map_or(self.slots, |next| next.first);
+        let count = usize::try_from(end - place.first).unwrap_or(usize::MAX);
+        self.index.gop_samples(place.gop).skip(place.skip).take(count).collect()
+    }
+
     /// Reads all that the samples need, in few large reads.
-    fn read_stretches(&self, samples: &[Sample]) -> Result<Vec<Stretch>, Error> {
+    fn read_stretches(
+        &self,
+        samples: &[Sample],
+        scratch: Option<&Scratch>,
+    ) -> Result<Vec<Stretch>, Error> {
         let mut extents: Vec<(u64, u64)> =
             samples.iter().map(|s| (s.offset, s.offset + u64::from(s.bytes))).collect();
         extents.sort_unstable();
@@ -180,7 +221,8 @@ impl Movie {
         }
         let read = |(start, end): (u64, u64)| {
             let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-            let data = self.file.read_at_blocking(start, len);
+            let memory = scratch.map(Scratch::take).unwrap_or_default();
+            let data = self.file.read_at_into_blocking(start, len, memory);
             Ok(Stretch { start, data: data.map_err(|error| Error::open(&self.path, error))? })
         };
         merged.into_iter().map(read).collect()
@@ -213,6 +255,36 @@ impl Stretch {
     }
 }
 
+/// Memory that files are read into, used again and again: it stays in the processor's caches.
+#[derive(Default)]
+pub(crate) struct Scratch(Mutex<Vec<BytesMut>>);
+
+impl Scratch {
+    fn take(&self) -> BytesMut {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    /// Takes memory back that nobody else uses any more.
+    fn put(&self, data: Bytes) {
+        if let Ok(memory) = data.try_into_mut()
+            && memory.capacity() <= SCRATCH_BYTES_MAX
+        {
+            let mut kept = self.lock();
+            if kept.len() < SCRATCHES_MAX {
+                kept.push(memory);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As many as are read at a time, and no greater than most chunks.
+const SCRATCHES_MAX: usize = 4;
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
 /// What may lie between two frames to be read along with them.
 const GAP_BYTES_MAX: u64 = 32 * 1024;
 
@@ -236,21 +308,21 @@ impl Chunk {
     }
 }
 
-fn place_chunks(index: &mp4::Movie) -> (Vec<ChunkPlace>, u64) {
+/// Cuts groups of pictures into chunks of equally many frames.
+fn place_chunks(index: &movie::Movie) -> (Vec<ChunkPlace>, u64) {
     let mut chunks = Vec::new();
     let mut number = 0;
-    for gop in 0..index.gops() {
-        let (mut frames, mut bytes) = (0, 0);
-        for (skip, sample) in index.gop_samples(gop).enumerate() {
-            let is_full = frames >= CHUNK_FRAMES_MAX || bytes >= CHUNK_BYTES_MAX;
-            if skip == 0 || is_full {
-                chunks.push(ChunkPlace { gop, skip, first: number });
-                (frames, bytes) = (0, 0);
-            }
-            frames += 1;
-            bytes += u64::from(sample.bytes);
-            number += 1;
+    for (gop, (samples, bytes)) in (0..).zip(index.gop_totals()) {
+        let span = (index.gop_start(gop + 1) - index.gop_start(gop)).to_duration();
+        let wished = (span.as_nanos() / CHUNK_SPAN.as_nanos()).min((bytes / CHUNK_BYTES).into());
+        let least = (bytes / CHUNK_BYTES_MAX).max(u64::from(samples) / CHUNK_FRAMES_MAX) + 1;
+        let parts = u64::try_from(wished).unwrap_or(u64::MAX).max(least).min(samples.into());
+        for part in 0..parts {
+            let skip = u64::from(samples) * part / parts;
+            let place = usize::try_from(skip).unwrap_or(usize::MAX);
+            chunks.push(ChunkPlace { gop, skip: place, first: number + skip });
         }
+        number += u64::from(samples);
     }
     (chunks, number)
 }
@@ -260,12 +332,12 @@ enum OpenError {
     Media(weir_media::Error),
 }
 
-fn read_index(file: &File) -> Result<mp4::Movie, OpenError> {
-    let mut opener = mp4::Opener::new(file.len());
+fn read_index(file: &File) -> Result<movie::Movie, OpenError> {
+    let mut opener = Opener::new(file.len());
     loop {
         match opener.poll().map_err(OpenError::Media)? {
-            mp4::Step::Done(movie) => return Ok(*movie),
-            mp4::Step::Need { offset, bytes } => {
+            Step::Done(movie) => return Ok(*movie),
+            Step::Need { offset, bytes } => {
                 let data = file
                     .read_at_blocking(offset, usize::try_from(bytes).unwrap_or(usize::MAX))
                     .map_err(OpenError::Io)?;

@@ -48,7 +48,9 @@ impl State {
             };
             match viewer.way {
                 Way::Tcp { outlet } => self.gather_tcp(*visit, outlet, batch, plans),
-                Way::Udp => walks.push((*visit, Walk::new(viewer, &self.feeds, visit.until))),
+                Way::Udp | Way::Classroom => {
+                    walks.push((*visit, Walk::new(viewer, &self.feeds, visit.until)))
+                }
             }
         }
         let Some(socket) = rtp else { return };
@@ -115,7 +117,7 @@ impl State {
                 }
                 (Some(Way::Tcp { outlet }), Sent::Blocked) => self.block(outlet),
                 (Some(Way::Tcp { outlet }), Sent::Failed(_)) => self.fail(outlet),
-                (Some(Way::Udp), sent) => self.apply_udp(plan, sent, now),
+                (Some(Way::Udp | Way::Classroom), sent) => self.apply_udp(plan, sent, now),
                 (None, _) => {}
             }
         }
@@ -201,7 +203,7 @@ impl State {
         let Some(viewer) = self.viewers.get_mut(id) else {
             return;
         };
-        viewer.cursor = reached.cursor;
+        let from = std::mem::replace(&mut viewer.cursor, reached.cursor);
         let counts = reached.seqs.iter().zip(&reached.packets).zip(&reached.octets);
         let (mut packets, mut octets) = (0, 0);
         for (track, ((seq, track_packets), track_octets)) in viewer.tracks.iter_mut().zip(counts) {
@@ -217,12 +219,16 @@ impl State {
             let end = end + viewer.shift;
             viewer.reached = Some(viewer.reached.map_or(end, |reached| reached.max(end)));
         }
+        let is_classroom = viewer.is_classroom();
         viewer.sent.packets += packets;
         viewer.sent.octets += octets;
         viewer.sent.wire_bytes += wire_bytes as u64;
         if let Some(tally) = self.tallies.get_mut(viewer.tally) {
             tally.packets += packets;
             tally.bytes += wire_bytes as u64;
+        }
+        if is_classroom {
+            self.count_oversize(id, from.slot);
         }
     }
 

@@ -26,6 +26,10 @@ pub(crate) struct Feed {
 /// How long sound that is due waits for the next picture, to go in the same write.
 pub(crate) const SOUND_WAIT: Duration = Duration::from_millis(20);
 
+/// Sound that is due so soon after a picture goes with it: what is left would be due too long
+/// before the next one to wait for that.
+pub(crate) const SOUND_AHEAD: Duration = Duration::from_millis(14);
+
 /// What a feed's shard is to do with what came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {

@@ -4,9 +4,12 @@
 //! when they have room, and on its timers. Then it visits every viewer that is concerned and
 //! hands the network one batch.
 
+mod beats;
+mod classroom;
 mod deliver;
 mod feed;
 mod outlet;
+mod part;
 mod reports;
 mod slab;
 mod state;
@@ -32,7 +35,8 @@ use deliver::Plan;
 use outlet::Outlet;
 use state::{State, Wishes};
 
-pub(crate) use viewer::{Target, Viewer};
+pub(crate) use feed::SOUND_AHEAD;
+pub(crate) use viewer::{Target, Viewer, Way};
 pub(crate) use watch::{Begun, From, Setup, TrackSetup};
 
 /// How much faster than real time a viewer by UDP that joins a live stream is brought up to it.
@@ -83,6 +87,21 @@ pub(crate) enum Letter {
     Rtcp { viewer: usize, number: u64, data: Bytes, at: Instant },
     /// The server ends: say good-bye to everyone.
     Drain,
+    /// Say what is held.
+    #[cfg(test)]
+    Census(Arc<Mutex<Census>>),
+}
+
+/// What a shard holds.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) viewers: usize,
+    pub(crate) outlets: usize,
+    pub(crate) tallies: usize,
+    pub(crate) timers: usize,
+    /// Places that viewers and outlets have had at once, and that are used again.
+    pub(crate) places: usize,
 }
 
 /// RTCP that waits to be read; beyond it, it is dropped.
@@ -192,6 +211,11 @@ impl Shard {
                 self.rtcp_from_viewer(viewer, Some(number), &data, at);
             }
             Letter::Drain => self.drain(),
+            #[cfg(test)]
+            Letter::Census(census) => {
+                *census.lock().unwrap_or_else(PoisonError::into_inner) =
+                    self.state.borrow().census();
+            }
         }
     }
 
@@ -199,7 +223,11 @@ impl Shard {
     fn round(self: &Rc<Self>) {
         let now = self.host.now();
         let mut wishes = Wishes::default();
-        self.state.borrow_mut().prepare(now, &mut wishes);
+        let utc = self.host.utc();
+        let mut state = self.state.borrow_mut();
+        state.set_utc(utc);
+        state.prepare(now, &mut wishes);
+        drop(state);
         for (viewer, last) in wishes.reports.drain(..) {
             self.send_report(viewer, last);
         }

@@ -22,6 +22,11 @@ pub(crate) struct FromViewer {
 impl Shard {
     /// Sends a sender report for each track of a viewer; the last one with a good-bye.
     pub(super) fn send_report(&self, id: usize, last: bool) {
+        self.send_reports(id, None, last);
+    }
+
+    /// Sends a sender report for one track of a viewer, or for each.
+    pub(super) fn send_reports(&self, id: usize, only: Option<u8>, last: bool) {
         let (now, utc) = (self.host.now(), self.host.utc());
         let mut state = self.state.borrow_mut();
         let Some(viewer) = state.viewers.get(id) else {
@@ -30,7 +35,9 @@ impl Shard {
         let reports: Vec<(Target, Bytes)> = viewer
             .tracks
             .iter()
-            .flatten()
+            .enumerate()
+            .filter(|(index, _)| only.is_none_or(|only| usize::from(only) == *index))
+            .filter_map(|(_, track)| track.as_ref())
             .filter_map(|track| Some((track.rtcp, report(viewer, track, now, utc, last)?)))
             .collect();
         let way = viewer.way;

@@ -50,6 +50,12 @@ impl<T> Slab<T> {
         self.places.iter().enumerate().filter_map(|(place, value)| Some((place, value.as_ref()?)))
     }
 
+    /// How many places there are, in use or not.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// The places in use.
     pub(crate) fn keys(&self) -> Vec<usize> {
         self.iter().map(|(place, _)| place).collect()

@@ -7,8 +7,9 @@ use weir_media::MediaTime;
 use weir_record::{Sink, event};
 use weir_time::Instant;
 
+use super::beats::Beats;
 use super::deliver::Visit;
-use super::feed::{Feed, Step};
+use super::feed::{Feed, SOUND_AHEAD, Step};
 use super::outlet::Outlet;
 use super::slab::Slab;
 use super::viewer::{Cursor, Pace, Phase, Source, Viewer, Way};
@@ -24,7 +25,10 @@ pub(crate) struct State {
     /// Viewers to be visited now.
     ready: Vec<usize>,
     timers: BTreeSet<(Instant, Timer)>,
+    beats: Beats,
     pub(crate) records: Sink,
+    /// The time of day in seconds, as of this round.
+    pub(super) unix_s: u32,
 }
 
 /// The timers of a shard.
@@ -45,6 +49,8 @@ pub(crate) struct Tally {
     pub(crate) skips: u64,
     pub(crate) packets_refused: u64,
     pub(crate) frames_before: u64,
+    /// The log has said that some images are too large for many clients.
+    pub(crate) oversize_said: bool,
 }
 
 /// What visiting a viewer asks of its shard.
@@ -67,7 +73,21 @@ impl State {
             tallies: Slab::default(),
             ready: Vec::new(),
             timers: BTreeSet::new(),
+            beats: Beats::default(),
             records,
+            unix_s: 0,
+        }
+    }
+
+    /// What is held.
+    #[cfg(test)]
+    pub(super) fn census(&self) -> super::Census {
+        super::Census {
+            viewers: self.viewers.iter().count(),
+            outlets: self.outlets.iter().count(),
+            tallies: self.tallies.iter().count(),
+            timers: self.timers.len(),
+            places: self.viewers.places() + self.outlets.places(),
         }
     }
 
@@ -192,7 +212,9 @@ impl State {
             return Some(0);
         }
         viewer.burst_due = None;
-        Some(self.until(id, now))
+        let is_classroom = viewer.is_classroom();
+        let until = self.until(id, now);
+        Some(if is_classroom { self.classroom_until(id, until) } else { until })
     }
 
     /// Starts a viewer of a live stream, if there is a frame to start it at.
@@ -276,8 +298,13 @@ impl State {
         if !is_paced && let Some(slot) = source.get(cursor.slot) {
             let (dts, pts) = (slot.dts, slot.pts);
             // The clock starts at the place where the picture is shown: what is decoded before
-            // that goes at once, and sound that belongs to it is not late.
-            viewer.pace = Some(Pace { at: now, dts: dts.max(pts), speed: 1 });
+            // that goes at once, and sound that belongs to it is not late. It starts on the beat
+            // of the pictures, a little early, so that all viewers of one rate are visited at once.
+            let at = match slot.picture {
+                true => self.beats.last_before(now, slot.end - pts),
+                false => now,
+            };
+            viewer.pace = Some(Pace { at, dts: dts.max(pts), speed: 1 });
             viewer.clock = Some(StreamClock { at: now, pts });
             viewer.report_due = Some(now);
             viewer.rate_mark = (now, viewer.sent.wire_bytes);
@@ -294,10 +321,14 @@ impl State {
             return if matches!(viewer.source, Source::Live { .. }) { end } else { 0 };
         };
         let mut until = viewer.cursor.slot;
+        let mut sound_until = now;
         while until < end
             && let Some(slot) = viewer.slot(&self.feeds, until)
-            && pace.due(slot.dts) <= now
+            && pace.due(slot.dts) <= if slot.picture { now } else { sound_until }
         {
+            if slot.picture {
+                sound_until = now + SOUND_AHEAD;
+            }
             until += 1;
         }
         until
@@ -307,7 +338,7 @@ impl State {
     fn end(&self, viewer: &Viewer) -> u64 {
         match &viewer.source {
             Source::Live { feed } => self.feeds.get(*feed).map_or(0, |feed| feed.window.head()),
-            Source::Movie(source) => source.end,
+            Source::Movie(source) => source.pause.map_or(source.end, |(at, _)| at.min(source.end)),
         }
     }
 
@@ -329,7 +360,10 @@ impl State {
         };
         let due = [due, viewer.report_due].into_iter().flatten().min();
         if is_over {
-            return self.finish(id, now);
+            return match self.pause_here(id, now) {
+                true => self.set_timer(id, None),
+                false => self.finish(id, now),
+            };
         }
         self.set_timer(id, due.map(|due| due.max(now)));
     }
@@ -415,6 +449,7 @@ impl State {
                 skips: 0,
                 packets_refused: 0,
                 frames_before: 0,
+                oversize_said: false,
             }),
         };
         if let Some(tally) = self.tallies.get_mut(id) {

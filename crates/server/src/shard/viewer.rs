@@ -70,6 +70,10 @@ pub(crate) struct Sent {
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) wire_bytes: u64,
+    /// In the classroom dialect: images that many clients cannot take whole.
+    pub(crate) oversize: u64,
+    /// In the classroom dialect: images that no datagram holds, which were not sent.
+    pub(crate) images_dropped: u64,
 }
 
 /// What a viewer is doing.
@@ -105,6 +109,10 @@ pub(crate) struct MovieSource {
     pub(crate) fetch: Option<u64>,
     /// Where the range ends: the first frame that is not sent.
     pub(crate) end: u64,
+    /// The place of that end, if it is not the movie's own.
+    pub(crate) to: Option<MediaTime>,
+    /// Where it is to pause: the first frame that is not sent then, and its place.
+    pub(crate) pause: Option<(u64, MediaTime)>,
     /// Where it was last sent to.
     pub(crate) begun_at: MediaTime,
 }
@@ -116,6 +124,8 @@ pub(crate) enum Way {
     Tcp { outlet: usize },
     /// From the shared port pair to the viewer's own.
     Udp,
+    /// From the shared port for RTP to the viewer's only one, in the classroom dialect.
+    Classroom,
 }
 
 impl Way {
@@ -124,6 +134,7 @@ impl Way {
         match self {
             Way::Tcp { .. } => Packing::Interleaved,
             Way::Udp => Packing::Datagrams,
+            Way::Classroom => Packing::Classroom,
         }
     }
 }
@@ -354,6 +365,7 @@ impl Viewer {
         match self.way {
             Way::Tcp { .. } => "rtsp/tcp",
             Way::Udp => "rtsp/udp",
+            Way::Classroom => "classroom/udp",
         }
     }
 

@@ -23,8 +23,7 @@ pub(crate) struct Setup {
     pub(crate) stream: Stream,
     pub(crate) name: Arc<str>,
     pub(crate) peer: SocketAddr,
-    /// The outlet of its control connection, if its media is interleaved there.
-    pub(crate) interleaved: Option<usize>,
+    pub(crate) way: Way,
     pub(crate) user_agent: Option<String>,
     /// By track; those that are not set up are empty.
     pub(crate) tracks: Vec<Option<TrackSetup>>,
@@ -69,7 +68,7 @@ impl Shard {
     pub(crate) fn add_viewer(&self, setup: Setup) -> usize {
         let now = self.host.now();
         let number = self.context.next_viewer();
-        let way = setup.interleaved.map_or(Way::Udp, |outlet| Way::Tcp { outlet });
+        let way = setup.way;
         let mut state = self.state.borrow_mut();
         let source = match setup.stream {
             Stream::Live(live) => {
@@ -84,6 +83,8 @@ impl Shard {
                     next_chunk: 0,
                     fetch: None,
                     end,
+                    to: None,
+                    pause: None,
                     begun_at: MediaTime::ZERO,
                 }))
             }
@@ -128,6 +129,8 @@ impl Shard {
     pub(crate) fn play(self: &Rc<Self>, id: usize, from: From, to: Option<MediaTime>) -> Begun {
         let now = self.host.now();
         let mut state = self.state.borrow_mut();
+        state.set_utc(self.host.utc());
+        state.stamp(id);
         let begun = match state.viewers.get(id).map(|viewer| &viewer.source) {
             Some(Source::Live { .. }) => state.play_live(id, self.context.settings.start, now),
             Some(Source::Movie(_)) => state.play_movie(id, from, to),
@@ -299,6 +302,7 @@ impl State {
         let Source::Movie(source) = &mut viewer.source else {
             return Begun::nothing();
         };
+        source.pause = None;
         let movie = Arc::clone(&source.movie);
         let is_fresh = source.next_chunk == 0 && source.chunks.is_empty();
         let is_inside = viewer.cursor.slot < source.end;
@@ -314,10 +318,15 @@ impl State {
             (From::Here | From::Now, _) => viewer.jump(&movie, MediaTime::ZERO),
             (From::Place(at), _) => viewer.jump(&movie, at),
         };
-        if let (Source::Movie(source), true) =
-            (&mut viewer.source, to.is_some() || from != From::Here)
-        {
-            source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
+        // Without a Range the one before still holds, unless it is over.
+        let is_new = to.is_some() || from != From::Here || viewer.phase == Phase::Finished;
+        let mut to = to;
+        if let Source::Movie(source) = &mut viewer.source {
+            if is_new {
+                source.end = to.map_or(movie.slots(), |to| movie.end_at(to));
+                source.to = to;
+            }
+            to = source.to;
         }
         viewer.phase = Phase::Playing;
         viewer.goodbye_due = None;
@@ -328,7 +337,7 @@ impl State {
 
 impl Viewer {
     /// Goes to the key frame at or before a place in its movie; gives the frame's own place.
-    fn jump(&mut self, movie: &crate::movie::Movie, at: MediaTime) -> MediaTime {
+    pub(super) fn jump(&mut self, movie: &crate::movie::Movie, at: MediaTime) -> MediaTime {
         let (slot, place) = movie.start_at(at);
         self.cursor = Cursor { slot, piece: 0 };
         self.pace = None;

@@ -1,3 +1,4 @@
 //! Sinks: protocols by which viewers get streams.
 
+pub(crate) mod classroom;
 pub(crate) mod rtsp;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use weir_media::{Frame, Kind, MediaTime};
 use weir_net::Host;
@@ -11,6 +10,7 @@ use weir_time::Instant;
 use crate::hub::Hub;
 use crate::live::Publisher;
 use crate::movie::Movie;
+use crate::shard::SOUND_AHEAD;
 use crate::{Error, Live};
 
 /// A movie that is shown as a live stream.
@@ -96,10 +96,6 @@ impl LiveFile {
         host.blocking(move || movie.read_frames(chunk)).await
     }
 }
-
-/// Sound that is due so soon after a picture goes with it: what is left would be due too long
-/// before the next one to wait for that.
-const SOUND_AHEAD: Duration = Duration::from_millis(14);
 
 /// When frames are due.
 #[derive(Default)]

@@ -15,6 +15,8 @@ pub(crate) struct Raw {
     sequence: u32,
     pub(crate) session: String,
     pub(crate) packets: Vec<Arrival>,
+    /// RTCP that came on channel 1, and how many RTP packets had come before it.
+    pub(crate) reports: Vec<(Instant, usize, Bytes)>,
 }
 
 /// An RTP packet that came on channel 0.
@@ -30,7 +32,8 @@ impl Raw {
     pub(crate) async fn connect(host: &Host, server: SocketAddr) -> Raw {
         let stream = host.tcp_connect(server, &TcpOptions::default()).await.unwrap();
         let (buffer, session) = (BytesMut::new(), String::new());
-        Raw { host: host.clone(), stream, buffer, sequence: 0, session, packets: Vec::new() }
+        let (packets, reports) = (Vec::new(), Vec::new());
+        Raw { host: host.clone(), stream, buffer, sequence: 0, session, packets, reports }
     }
 
     /// Sends a request and gives the response's head; media that comes before it is kept.
@@ -49,6 +52,12 @@ impl Raw {
                 return response;
             }
         }
+    }
+
+    /// Sends RTCP on channel 1.
+    pub(crate) async fn report(&mut self, packet: &[u8]) {
+        let head = [b'$', 1, 0, u8::try_from(packet.len()).unwrap()];
+        self.stream.write_all(&[&head[..], packet].concat()).await.unwrap();
     }
 
     /// Sets the only track up, interleaved, and plays.
@@ -111,6 +120,9 @@ impl Raw {
     }
 
     fn keep(&mut self, channel: u8, data: &Bytes) {
+        if channel == 1 {
+            self.reports.push((self.host.now(), self.packets.len(), data.clone()));
+        }
         if channel != 0 {
             return;
         }

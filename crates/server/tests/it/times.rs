@@ -43,6 +43,35 @@ fn numbers_and_times_go_on_over_a_pause_as_if_there_had_been_none() {
 }
 
 #[test]
+fn a_live_stream_goes_on_at_what_happens_now_after_a_pause() {
+    let world = World::new(9);
+    let (server, client) = (world.host("server"), world.host("client"));
+    world.join(&client, &server, Default::default(), Default::default()).unwrap();
+    let address = SocketAddr::new(server.addresses()[0], 8554);
+    serve_live(&server, 5_000, Sink::none());
+    world
+        .run(async move {
+            let url = format!("rtsp://{address}/live");
+            let mut viewer = Raw::connect(&client, address).await;
+            viewer.play_live(&url).await;
+            viewer.watch(Instant::from_millis(1_000)).await;
+            viewer.ask("PAUSE", &url, "").await;
+            let frames = |viewer: &Raw| viewer.packets.iter().filter(|p| p.marker).count();
+            let before = frames(&viewer);
+            // A key frame comes at 0 s, 2 s and so on: at 9.2 s, 36 frames behind one.
+            viewer.watch(Instant::from_millis(9_200)).await;
+            let played = viewer.ask("PLAY", &url, "Range: npt=5-\r\n").await;
+            assert!(played.contains("Range: npt=now-"), "{played}");
+            viewer.watch(Instant::from_millis(9_220)).await;
+            let caught_up = frames(&viewer) - before;
+            assert!((36..=38).contains(&caught_up), "{caught_up} frames at once");
+            let refused = viewer.ask("PAUSE", &url, "Range: npt=12-\r\n").await;
+            assert!(refused.starts_with("RTSP/1.0 457"), "{refused}");
+        })
+        .unwrap();
+}
+
+#[test]
 fn a_stranger_gets_clear_answers() {
     let world = World::new(9);
     let (server, client) = (world.host("server"), world.host("client"));

@@ -9,10 +9,19 @@
 
 mod bad_peers;
 mod behind;
+mod classroom;
+mod codecs_more;
+mod codecs_video;
+mod foreign;
+mod keys;
+mod libraries;
 mod movies;
 mod players;
 mod plays;
+mod probe;
 mod program;
 mod rtsp;
+mod rtsp_addresses;
+mod rtsp_control;
 mod serves;
 mod tidy;

@@ -158,7 +158,7 @@ fn read_lines(path: &Path) -> Vec<Value> {
 }
 
 /// Holds that ffmpeg decodes the file without an error.
-fn assert_decodes(path: &Path) {
+pub(crate) fn assert_decodes(path: &Path) {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-i"]).arg(path).args(["-f", "null", "-"]);
     let output = command.output().unwrap();

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -78,11 +78,25 @@ pub(crate) struct Finished {
 impl Running {
     /// Starts `command`; `name` tells it from the others of its test.
     pub(crate) fn start(mut command: Command, folder: &Folder, name: &str) -> Running {
+        command.stdin(Stdio::null());
+        Running::start_as_is(command, folder, name)
+    }
+
+    /// The same with a pipe to its standard input.
+    pub(crate) fn start_with_input(
+        mut command: Command,
+        folder: &Folder,
+        name: &str,
+    ) -> (Running, ChildStdin) {
+        command.stdin(Stdio::piped());
+        let mut running = Running::start_as_is(command, folder, name);
+        let input = running.child.stdin.take().unwrap();
+        (running, input)
+    }
+
+    fn start_as_is(mut command: Command, folder: &Folder, name: &str) -> Running {
         let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
-        command
-            .stdin(Stdio::null())
-            .stdout(File::create(&out).unwrap())
-            .stderr(File::create(&err).unwrap());
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Running { child, name: name.to_owned(), out, err }
     }

@@ -13,11 +13,12 @@ pub(crate) struct Client {
     waiting: Vec<u8>,
 }
 
-/// A response without its body.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 /// What stands next on the connection.
@@ -76,8 +77,13 @@ impl Client {
         let channel = track * 2;
         let transport =
             format!("Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n", channel + 1);
+        self.set_up_by(url, track, &transport)
+    }
+
+    /// SETUP of a track by what the Transport line says.
+    pub(crate) fn set_up_by(&mut self, url: &str, track: u8, transport: &str) -> Response {
         let control = format!("{}/trackID={track}", url.trim_end_matches('/'));
-        let response = self.request("SETUP", &control, &transport);
+        let response = self.request("SETUP", &control, transport);
         if let Some(id) = response.field("Session") {
             self.session = Some(id.split(';').next().unwrap_or(id).to_owned());
         }
@@ -91,6 +97,66 @@ impl Client {
             return response;
         }
         self.request("PLAY", url, "")
+    }
+
+    /// The identifier of the session that was set up.
+    pub(crate) fn session(&self) -> &str {
+        self.session.as_deref().unwrap_or_default()
+    }
+
+    /// The next response, and the packets that come before it.
+    pub(crate) fn response_behind(&mut self) -> (Vec<(u8, Vec<u8>)>, Response) {
+        let mut packets = Vec::new();
+        loop {
+            match self.next() {
+                Message::Packet { channel, bytes } => packets.push((channel, bytes)),
+                Message::Response(response) => return (packets, response),
+                Message::End => panic!("closed without a response"),
+            }
+        }
+    }
+
+    /// The packets that come until enough of them have; the test fails where that is not in time.
+    pub(crate) fn packets_until(
+        &mut self,
+        enough: impl Fn(&[(u8, Vec<u8>)]) -> bool,
+    ) -> Vec<(u8, Vec<u8>)> {
+        let deadline = Instant::now() + LIMIT;
+        let mut packets = Vec::new();
+        while !enough(&packets) {
+            assert!(Instant::now() < deadline, "not enough packets within {LIMIT:?}");
+            packets.extend(self.packets(Duration::from_millis(50)));
+        }
+        packets
+    }
+
+    /// The packets that come until none has come for so long.
+    pub(crate) fn packets_until_silence(&mut self, span: Duration) -> Vec<(u8, Vec<u8>)> {
+        let deadline = Instant::now() + LIMIT;
+        let mut all = Vec::new();
+        loop {
+            assert!(Instant::now() < deadline, "no silence within {LIMIT:?}");
+            match self.packets(span) {
+                more if more.is_empty() => return all,
+                more => all.extend(more),
+            }
+        }
+    }
+
+    /// The packets that come within so long, with their channels.
+    pub(crate) fn packets(&mut self, span: Duration) -> Vec<(u8, Vec<u8>)> {
+        let until = Instant::now() + span;
+        let mut packets = Vec::new();
+        while Instant::now() < until {
+            match self.take() {
+                Some(Message::Packet { channel, bytes }) => packets.push((channel, bytes)),
+                Some(other) => panic!("{other:?}"),
+                None => {
+                    assert_ne!(self.receive(), Some(0), "the server closed");
+                }
+            }
+        }
+        packets
     }
 
     /// The next message; the test fails where none comes in time.
@@ -143,11 +209,11 @@ impl Client {
         let end = waiting.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&waiting[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let response =
-            Response { status: status.unwrap_or_else(|| panic!("no response: {head}")), head };
+        let status = status.unwrap_or_else(|| panic!("no response: {head}"));
+        let mut response = Response { status, head, body: String::new() };
         let body: usize =
             response.field("Content-Length").map_or(0, |length| length.parse().unwrap());
-        waiting.get(end..end + body)?;
+        response.body = String::from_utf8_lossy(waiting.get(end..end + body)?).into_owned();
         self.waiting.drain(..end + body);
         Some(Message::Response(response))
     }

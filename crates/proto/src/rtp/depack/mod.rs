@@ -1,8 +1,16 @@
 //! RTP payloads into access units.
 
 mod aac;
+mod av1;
+mod frame;
 mod h264;
+mod h265;
+mod jpeg;
+mod nal;
 mod sdp;
+mod sound;
+mod vp8;
+mod vp9;
 
 use std::collections::VecDeque;
 
@@ -34,7 +42,13 @@ pub struct Depacketiser {
 #[derive(Clone, Debug)]
 enum Format {
     H264(Box<h264::Depacketiser>),
+    H265(Box<h265::Depacketiser>),
+    Vp8(Box<vp8::Depacketiser>),
+    Vp9(Box<vp9::Depacketiser>),
+    Av1(Box<av1::Depacketiser>),
     Aac(aac::Depacketiser),
+    Jpeg(Box<jpeg::Depacketiser>),
+    Sound(sound::Depacketiser),
 }
 
 /// What came out.
@@ -45,8 +59,8 @@ pub enum Output {
     AccessUnit(AccessUnit),
     /// An access unit of which something came, but not all.
     Dropped(Dropped),
-    /// The parameter sets of the access units that follow, where they are not those known
-    /// before. [`Depacketiser::codec`] says the same.
+    /// The parameter sets, or else the configuration, of the access units that follow, where they
+    /// are not those known before. [`Depacketiser::codec`] says the same.
     Codec(Codec),
 }
 
@@ -57,7 +71,7 @@ pub struct AccessUnit {
     /// not wrapped; its lowest 32 bits are the packets' time stamp. (For AAC, the time stamp of
     /// the packet plus the access units before it in the packet.)
     pub rtp_ticks: i64,
-    /// The coded bytes in the form that [`Codec`] states. H.264: without access unit delimiters
+    /// The coded bytes in the form that [`Codec`] states. H.264 and H.265: without access unit delimiters
     /// and without the parameter sets of the last [`Output::Codec`], which is also where new ones
     /// are announced; where known ones are replaced, the new ones stay in the access unit too.
     pub payload: Bytes,
@@ -142,8 +156,11 @@ impl Depacketiser {
     ///
     /// `encoding_name`, `clock_rate_hz` and `channels` are those of its `a=rtpmap`; `parameters`
     /// is what stands behind the payload type in its `a=fmtp`, or nothing: pairs `name=value`
-    /// between semicolons. `H264` (RFC 6184 section 8.1) may be without `sprop-parameter-sets`;
-    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`.
+    /// between semicolons. `H264` (RFC 6184 section 8.1) may be without `sprop-parameter-sets`,
+    /// `H265` (RFC 7798 section 7.1) without `sprop-vps`, `sprop-sps` and `sprop-pps`;
+    /// `mpeg4-generic` (RFC 3640 section 4.1) must have `config`; `VP8` (RFC 7741), `VP9`
+    /// (RFC 9628), `AV1`, `JPEG` (RFC 2435), `opus` (RFC 7587), `PCMU` and `PCMA` (RFC 3551) need
+    /// none. What the static payload types stand for says [`crate::rtp::StaticType`].
     ///
     /// # Errors
     /// When there is no payload format of this name here, or a parameter is missing or cannot be
@@ -171,12 +188,33 @@ impl Depacketiser {
         self.clock_rate_hz
     }
 
-    /// What the access units are coded in. `None` for H.264 whose parameter sets are not known
-    /// yet: they come as [`Output::Codec`].
+    /// The codec's name as people write it, which is known before [`Depacketiser::codec`] is.
+    pub fn codec_name(&self) -> &'static str {
+        match &self.format {
+            Format::H264(_) => "H.264",
+            Format::H265(_) => "H.265",
+            Format::Vp8(_) => "VP8",
+            Format::Vp9(_) => "VP9",
+            Format::Av1(_) => "AV1",
+            Format::Jpeg(_) => "JPEG",
+            Format::Aac(_) => "AAC",
+            Format::Sound(sound) => sound.codec().name(),
+        }
+    }
+
+    /// What the access units are coded in. `None` for H.264 and H.265 whose parameter sets are
+    /// not known yet, for VP8 and VP9 before the first key frame, for AV1 before the first
+    /// sequence header and for JPEG before the first image: it comes as [`Output::Codec`].
     pub fn codec(&self) -> Option<Codec> {
         match &self.format {
             Format::H264(h264) => h264.codec(),
+            Format::H265(h265) => h265.codec(),
+            Format::Vp8(vp8) => vp8.codec(),
+            Format::Vp9(vp9) => vp9.codec(),
+            Format::Av1(av1) => av1.codec(),
             Format::Aac(aac) => Some(aac.codec()),
+            Format::Jpeg(jpeg) => jpeg.codec(),
+            Format::Sound(sound) => Some(sound.codec()),
         }
     }
 
@@ -201,7 +239,13 @@ impl Depacketiser {
         self.at_start = false;
         match &mut self.format {
             Format::H264(h264) => h264.push(&input, &mut self.outbox),
+            Format::H265(h265) => h265.push(&input, &mut self.outbox),
+            Format::Vp8(vp8) => vp8.push(&input, &mut self.outbox),
+            Format::Vp9(vp9) => vp9.push(&input, &mut self.outbox),
+            Format::Av1(av1) => av1.push(&input, &mut self.outbox),
             Format::Aac(aac) => aac.push(&input, &mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.push(&input, &mut self.outbox),
+            Format::Sound(sound) => sound.push(&input, &mut self.outbox),
         }
     }
 
@@ -215,7 +259,13 @@ impl Depacketiser {
     pub fn flush(&mut self) {
         match &mut self.format {
             Format::H264(h264) => h264.flush(&mut self.outbox),
+            Format::H265(h265) => h265.flush(&mut self.outbox),
+            Format::Vp8(vp8) => vp8.flush(&mut self.outbox),
+            Format::Vp9(vp9) => vp9.flush(&mut self.outbox),
+            Format::Av1(av1) => av1.flush(&mut self.outbox),
             Format::Aac(aac) => aac.flush(&mut self.outbox),
+            Format::Jpeg(jpeg) => jpeg.flush(&mut self.outbox),
+            Format::Sound(_) => {}
         }
         self.at_start = true;
     }

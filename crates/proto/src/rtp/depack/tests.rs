@@ -21,6 +21,11 @@ impl Bench {
         Bench { depacketiser, packets: 0 }
     }
 
+    fn h265(parameters: &str) -> Self {
+        let depacketiser = Depacketiser::from_sdp("H265", 90_000, None, parameters).unwrap();
+        Bench { depacketiser, packets: 0 }
+    }
+
     fn aac(parameters: &str) -> Self {
         let depacketiser = Depacketiser::from_sdp("mpeg4-generic", 48_000, None, parameters);
         Bench { depacketiser: depacketiser.unwrap(), packets: 0 }
@@ -288,6 +293,55 @@ fn no_more_outputs_wait_than_may() {
     }
     assert_eq!(bench.depacketiser.counts().dropped_unpolled, 6);
     assert_eq!(std::iter::from_fn(|| bench.depacketiser.poll()).count(), OUTPUTS_MAX);
+}
+
+#[test]
+fn h265_comes_in_aggregates_and_fragments() {
+    use crate::rtp::pack::h265::tests::{PPS, SPS, VPS};
+    let mut bench = Bench::h265("");
+    let idr = [0x26, 0x01, 0xaf, 1];
+    let sets = [&VPS[..], &SPS, &PPS];
+    let parts = sets.iter().flat_map(|nal| [&(nal.len() as u16).to_be_bytes(), *nal].concat());
+    let aggregate: Vec<_> = [0x60, 0x01].into_iter().chain(parts).collect();
+    bench.push(0, false, false, &aggregate);
+    bench.push(0, false, false, &[0x62, 0x01, 0x93, 0xaf, 1]);
+    bench.push(0, MARKER, false, &[0x62, 0x01, 0x53, 2]);
+    let Some(Output::Codec(Codec::H265(config))) = bench.depacketiser.poll() else { panic!() };
+    assert_eq!((&config.vps[0][..], &config.sps[0][..]), (&VPS[..], &SPS[..]));
+    let unit = bench.access_unit();
+    assert_eq!(unit.payload, with_lengths(&[&[&idr[..], &[2]].concat()]));
+    assert_eq!(unit.key, KeyKind::Key);
+    // A picture whose first slice is lost.
+    bench.push(1, MARKER, LOST, &[0x02, 0x01, 0x10]);
+    assert_eq!(bench.dropped(), (1, DropReason::Lost));
+    bench.push(2, MARKER, false, &[0x02, 0x01, 0x90]);
+    assert_eq!(bench.access_unit().key, KeyKind::Delta);
+}
+
+#[test]
+fn payloads_that_break_the_format_of_h265_drop_their_access_unit() {
+    let mut bench = Bench::h265("");
+    let broken: [&[u8]; 8] = [
+        &[0x02],
+        &[0x60, 1],
+        &[0x60, 1, 0, 9, 0x02, 1],
+        &[0x60, 1, 0, 2, 0x62, 1],
+        &[0x60, 1, 0, 1, 0x02],
+        &[0x62, 1],
+        &[0x62, 1, 0xb0],
+        &[0x64, 1, 0, 0],
+    ];
+    let whole = [0x02, 1, 0x80];
+    bench.push(0, MARKER, false, &whole);
+    bench.access_unit();
+    for (time, payload) in (1..).zip(broken) {
+        bench.push(time, MARKER, false, payload);
+        assert_eq!(bench.dropped(), (i64::from(time), DropReason::Malformed), "{payload:?}");
+    }
+    bench.push(100, false, false, &[0x70, 1, 1]);
+    bench.push(100, MARKER, false, &whole);
+    bench.access_unit();
+    assert_eq!(bench.depacketiser.counts().packets_ignored, 1);
 }
 
 const HBR: &str = "mode=AAC-hbr;config=1190";

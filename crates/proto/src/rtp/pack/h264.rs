@@ -1,191 +1,60 @@
 //! H.264 into RTP, packetization mode 1 (RFC 6184 section 6.3).
 
-use bytes::Bytes;
-use weir_media::{Frame, KeyKind, h264};
+use bytes::{BufMut, BytesMut};
+use weir_media::h264::{Config, NalType};
 
-use super::{Error, Pieces, fragment_bytes};
+use super::nal::{self, Format, Sets};
 
-/// Packs access units: small NAL units aggregated (STAP-A), great ones in fragments (FU-A) that
-/// are equal in size but the last.
-///
-/// The order of NAL units is kept. Neighbours that fit into one packet share one, so that what
-/// precedes a picture (parameter sets, SEI) costs one packet and breaks one train.
+/// STAP-A and FU-A.
 #[derive(Clone, Debug)]
-pub(super) struct Packer {
-    /// Sent before each frame at which decoding can start and that has none of its own.
-    sps: Vec<Bytes>,
-    /// Likewise.
-    pps: Vec<Bytes>,
-    pub(super) nal_units_dropped: u64,
+pub(super) enum H264 {}
+
+pub(super) type Packer = nal::Packer<H264>;
+
+pub(super) fn packer(config: &Config) -> Packer {
+    Packer::new(vec![
+        Sets { is_kind: |nal| NalType::of(nal) == NalType::SPS, sets: config.sps.clone() },
+        Sets { is_kind: |nal| NalType::of(nal) == NalType::PPS, sets: config.pps.clone() },
+    ])
 }
 
-impl Packer {
-    pub(super) fn new(config: &h264::Config) -> Self {
-        Packer { sps: config.sps.clone(), pps: config.pps.clone(), nal_units_dropped: 0 }
+impl Format for H264 {
+    const HEADER_BYTES: usize = 1;
+
+    /// RFC 6184 uses the types 0 and 24 to 31 for itself (section 5.2).
+    fn carries(nal: &[u8]) -> bool {
+        (1..=23).contains(&NalType::of(nal).0)
     }
 
-    pub(super) fn pack(
-        &mut self,
-        frame: &Frame,
-        payload_bytes_max: usize,
-        out: &mut Pieces,
-    ) -> Result<(), Error> {
-        let nal_units = self.nal_units(&frame.payload, frame.key)?;
-        let mut rest = &nal_units[..];
-        while let Some(first) = rest.first() {
-            let count = packet_mates(rest, payload_bytes_max);
-            let (mates, behind) = rest.split_at(count.max(1));
-            match count {
-                0 => push_fragments(first, payload_bytes_max, out),
-                1 => out.push(&[first]),
-                _ => push_aggregate(mates, out),
-            }
-            rest = behind;
-        }
-        Ok(())
+    fn is_delimiter(nal: &[u8]) -> bool {
+        NalType::of(nal) == NalType::AUD
     }
 
-    /// The NAL units to send for an access unit, with the parameter sets in their place.
-    fn nal_units<'a>(
-        &'a mut self,
-        payload: &'a [u8],
-        key: KeyKind,
-    ) -> Result<Vec<&'a [u8]>, Error> {
-        let mut nal_units = Vec::with_capacity(8);
-        let (mut last_sps, mut has_pps) = (None, false);
-        for nal in NalUnits::new(payload) {
-            let nal = nal?;
-            match nal_type(nal) {
-                None => continue,
-                Some(0 | 24..=31) => self.nal_units_dropped += 1,
-                Some(nal_type) => {
-                    if nal_type == SPS {
-                        last_sps = Some(nal_units.len());
-                    }
-                    has_pps |= nal_type == PPS;
-                    nal_units.push(nal);
-                }
-            }
-        }
-        if nal_units.is_empty() {
-            return Err(Error::Empty);
-        }
-        if key.starts() {
-            // An access unit delimiter, if there is one, is the first NAL unit of its access
-            // unit (ISO/IEC 14496-10 section 7.4.1.2.3). A frame may bring new sets of one kind
-            // alone; PPS refer to SPS and come behind them.
-            let delimiters = usize::from(nal_type(nal_units[0]) == Some(DELIMITER));
-            let sps = if last_sps.is_none() { &self.sps[..] } else { &[] };
-            let pps = if has_pps { &[] } else { &self.pps[..] };
-            if let Some(set) = sps.iter().chain(pps).find(|set| !is_sendable(set)) {
-                return Err(Error::ParameterSet { bytes: set.len() });
-            }
-            let behind_sps = last_sps.map_or(delimiters, |at| at + 1);
-            nal_units.splice(behind_sps..behind_sps, pps.iter().map(|set| &set[..]));
-            nal_units.splice(delimiters..delimiters, sps.iter().map(|set| &set[..]));
-        }
-        Ok(nal_units)
+    /// The forbidden bit of any, the greatest importance of all (section 5.7).
+    fn put_aggregate_header(nal_units: &[&[u8]], out: &mut BytesMut) {
+        let headers = || nal_units.iter().filter_map(|nal| nal.first());
+        let forbidden = headers().fold(0, |bit, header| bit | (header & 0x80));
+        let importance = headers().map(|header| header & 0x60).max().unwrap_or(0);
+        out.put_u8(forbidden | importance | STAP_A);
+    }
+
+    /// Section 5.8.
+    fn put_fragment_header(nal: &[u8], is_first: bool, is_last: bool, out: &mut BytesMut) {
+        let header = nal.first().copied().unwrap_or(0);
+        out.put_u8((header & 0xe0) | FU_A);
+        out.put_u8(u8::from(is_first) << 7 | u8::from(is_last) << 6 | header & 0x1f);
     }
 }
 
-/// The NAL units of an access unit in which each stands behind its length in four bytes.
-struct NalUnits<'a> {
-    payload: &'a [u8],
-    at: usize,
-}
-
-impl<'a> NalUnits<'a> {
-    fn new(payload: &'a [u8]) -> Self {
-        NalUnits { payload, at: 0 }
-    }
-}
-
-impl<'a> Iterator for NalUnits<'a> {
-    type Item = Result<&'a [u8], Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.payload.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let bytes = self.payload.len();
-        let at = self.at;
-        let Some((length, behind)) = rest.split_first_chunk::<4>() else {
-            self.at = bytes;
-            return Some(Err(Error::NalUnit { at, nal_bytes: 0, bytes }));
-        };
-        let nal_bytes = u32::from_be_bytes(*length) as usize;
-        let Some(nal) = behind.get(..nal_bytes) else {
-            self.at = bytes;
-            return Some(Err(Error::NalUnit { at, nal_bytes, bytes }));
-        };
-        self.at += 4 + nal_bytes;
-        Some(Ok(nal))
-    }
-}
-
-/// Whether it fits the two bytes of length in an aggregate.
-fn is_sendable(set: &Bytes) -> bool {
-    (1..=usize::from(u16::MAX)).contains(&set.len())
-}
-
-const SPS: u8 = 7;
-const PPS: u8 = 8;
-const DELIMITER: u8 = 9;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
-fn nal_type(nal: &[u8]) -> Option<u8> {
-    nal.first().map(|header| header & 0x1f)
-}
-
-/// How many of the first NAL units go into one packet; 0 when the first alone is too great.
-fn packet_mates(nal_units: &[&[u8]], payload_bytes_max: usize) -> usize {
-    match nal_units.first() {
-        Some(first) if first.len() <= payload_bytes_max => {}
-        _ => return 0,
-    }
-    // One byte of STAP-A header, two of length before each NAL unit (RFC 6184 section 5.7.1).
-    let mut bytes = 1;
-    let fits = |nal: &&&[u8]| {
-        bytes += 2 + nal.len();
-        bytes <= payload_bytes_max
-    };
-    nal_units.iter().take_while(fits).count().max(1)
-}
-
-fn push_aggregate(nal_units: &[&[u8]], out: &mut Pieces) {
-    let headers = || nal_units.iter().filter_map(|nal| nal.first());
-    // The forbidden bit of any, the greatest importance of all (RFC 6184 section 5.7).
-    let forbidden = headers().fold(0, |bit, header| bit | (header & 0x80));
-    let importance = headers().map(|header| header & 0x60).max().unwrap_or(0);
-    let start = out.bytes.len();
-    out.bytes.push(forbidden | importance | STAP_A);
-    for nal in nal_units {
-        let length = u16::try_from(nal.len()).expect("it fits a packet");
-        out.bytes.extend_from_slice(&length.to_be_bytes());
-        out.bytes.extend_from_slice(nal);
-    }
-    out.end_piece(start);
-}
-
-fn push_fragments(nal: &[u8], payload_bytes_max: usize, out: &mut Pieces) {
-    let Some((&header, body)) = nal.split_first() else {
-        return;
-    };
-    let fragments = body.chunks(fragment_bytes(body.len(), payload_bytes_max - 2));
-    let last = fragments.len() - 1;
-    for (index, fragment) in fragments.enumerate() {
-        let start_bit = u8::from(index == 0) << 7;
-        let end_bit = u8::from(index == last) << 6;
-        let indicator = (header & 0xe0) | FU_A;
-        out.push(&[&[indicator, start_bit | end_bit | (header & 0x1f)], fragment]);
-    }
-}
-
 #[cfg(test)]
 pub(in crate::rtp) mod tests {
-    use super::super::{PACKET_BYTES_MAX, Packed, Packer, tests::frame};
-    use super::*;
+    use super::super::{Error, PACKET_BYTES_MAX, Packed, Packer, Piece, tests::frame};
+    use bytes::Bytes;
     use proptest::prelude::*;
-    use weir_media::{Codec, MediaTime, Track, TrackId};
+    use weir_media::{Codec, KeyKind, MediaTime, Track, TrackId, h264};
 
     /// A track with one parameter set of each kind.
     pub(in crate::rtp) fn track() -> Track {
@@ -221,7 +90,7 @@ pub(in crate::rtp) mod tests {
     fn a_small_nal_unit_is_sent_as_it_is() {
         let packed = pack(KeyKind::Delta, &[vec![0x41, 1, 2, 3]]);
         assert_eq!(&packed.bytes[..], [0x41, 1, 2, 3]);
-        assert_eq!(packed.pieces[..], [super::super::Piece { start: 0, len: 4, marker: true }]);
+        assert_eq!(packed.pieces[..], [Piece { start: 0, len: 4, marker: true }]);
     }
 
     #[test]

@@ -1,14 +1,23 @@
 //! Frames into RTP payloads, once for all viewers.
 
 pub(in crate::rtp) mod aac;
+pub(in crate::rtp) mod av1;
+pub(in crate::rtp) mod g711;
 pub(in crate::rtp) mod h264;
+pub(in crate::rtp) mod h265;
+pub(in crate::rtp) mod jpeg;
+mod nal;
+pub(in crate::rtp) mod opus;
 mod sdp;
+pub(in crate::rtp) mod vp8;
+pub(in crate::rtp) mod vp9;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, Frame, KeyKind, MediaTime, Track, TrackId};
 
 use super::{Header, VIDEO_CLOCK_HZ};
 
+pub use jpeg::JpegRefusal;
 pub use sdp::{SdpAttributes, sdp_attributes};
 
 /// The size of the largest RTP packet unless another is asked for, RTP header included.
@@ -28,7 +37,7 @@ pub struct Piece {
     pub start: u32,
     /// How long it is, payload headers included, RTP header not.
     pub len: u16,
-    /// The packet bears the marker bit.
+    /// The packet bears the marker bit: the last of a frame, but of Opus and G.711.
     pub marker: bool,
 }
 
@@ -103,7 +112,14 @@ pub struct Packer {
 #[derive(Clone, Debug)]
 enum Format {
     H264(h264::Packer),
+    H265(h265::Packer),
+    Vp8,
+    Vp9,
+    Av1(av1::Packer),
     Aac,
+    Jpeg(jpeg::Packer),
+    Opus,
+    G711,
 }
 
 impl Packer {
@@ -117,8 +133,18 @@ impl Packer {
             return Err(Error::PacketSize { bytes: packet_bytes_max });
         }
         let format = match &track.codec {
-            Codec::H264(config) => Format::H264(h264::Packer::new(config)),
+            Codec::H264(config) => Format::H264(h264::packer(config)),
+            Codec::H265(config) => Format::H265(h265::packer(config)),
+            Codec::Vp8(_) => Format::Vp8,
+            Codec::Vp9(_) => Format::Vp9,
+            Codec::Av1(config) => Format::Av1(av1::Packer::new(config)),
             Codec::Aac(_) => Format::Aac,
+            Codec::Jpeg(config) => Format::Jpeg(jpeg::Packer::new(config)?),
+            Codec::Opus(config) if config.channels > 2 => {
+                return Err(Error::OpusChannels { channels: config.channels });
+            }
+            Codec::Opus(_) => Format::Opus,
+            Codec::G711(_) => Format::G711,
             other => return Err(Error::Codec { name: other.name() }),
         };
         Ok(Packer {
@@ -129,17 +155,28 @@ impl Packer {
         })
     }
 
-    /// Ticks a second of the track's RTP clock: 90,000 for pictures, the sampling rate for AAC.
+    /// Ticks a second of the track's RTP clock: 90,000 for pictures, 48,000 for Opus, the sampling
+    /// rate for other sound.
     pub fn clock_rate_hz(&self) -> u32 {
         self.clock_rate_hz
     }
 
-    /// NAL units left out so far because RTP has no way to carry them: the types 0 and 24 to 31,
-    /// which RFC 6184 uses for itself.
+    /// NAL units left out so far because RTP has no way to carry them: of H.264 the types 0 and
+    /// 24 to 31, which RFC 6184 uses for itself, of H.265 those from 48 on, which RFC 7798 does.
     pub fn nal_units_dropped(&self) -> u64 {
         match &self.format {
             Format::H264(packer) => packer.nal_units_dropped,
-            Format::Aac => 0,
+            Format::H265(packer) => packer.nal_units_dropped,
+            _ => 0,
+        }
+    }
+
+    /// Images so far whose data broke off or could not be read, and of which only the rows before
+    /// were sent.
+    pub fn images_damaged(&self) -> u64 {
+        match &self.format {
+            Format::Jpeg(packer) => packer.images_damaged,
+            _ => 0,
         }
     }
 
@@ -148,17 +185,39 @@ impl Packer {
     /// # Errors
     /// When the payload is not what the codec says. The packer can go on with the next frame.
     pub fn pack(&mut self, frame: &Frame) -> Result<Packed, Error> {
+        self.pack_into(frame, &mut BytesMut::new())
+    }
+
+    /// Packs one frame of this track into `room`, which is empty: into its capacity, if that is
+    /// enough, so that many frames can share one allocation. What is left of it stays.
+    ///
+    /// # Errors
+    /// When the payload is not what the codec says. The packer can go on with the next frame.
+    pub fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Packed, Error> {
         // Payload headers add far less than a fourth; positions are counted in 32 bits.
         if frame.payload.len() > FRAME_BYTES_MAX {
             return Err(Error::FrameSize { bytes: frame.payload.len() });
         }
-        let mut out = Pieces::with_capacity(frame.payload.len(), self.payload_bytes_max);
+        let mut out = Pieces::in_room(room, frame.payload.len(), self.payload_bytes_max);
         match &mut self.format {
             Format::H264(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::H265(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::Vp8 => vp8::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::Vp9 => vp9::pack(frame, self.payload_bytes_max, &mut out)?,
+            Format::Av1(packer) => packer.pack(frame, self.payload_bytes_max, &mut out)?,
             Format::Aac => aac::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::Jpeg(packer) => {
+                packer.pack(&frame.payload, self.payload_bytes_max, &mut out)?
+            }
+            Format::Opus => opus::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
+            Format::G711 => g711::pack(&frame.payload, self.payload_bytes_max, &mut out)?,
         }
         let last = out.pieces.last_mut().ok_or(Error::Empty)?;
-        last.marker = true;
+        // On these it tells the start of a talk spurt after silence (RFC 3551 section 4.1, RFC 7587
+        // section 4.1), and there is no silence left out here.
+        last.marker = !matches!(self.format, Format::Opus | Format::G711);
+        let bytes = out.bytes.split().freeze();
+        *room = out.bytes;
         Ok(Packed {
             track: self.track,
             rtp_ticks: frame.pts.to_ticks(self.clock_rate_hz),
@@ -167,7 +226,7 @@ impl Packer {
             duration: frame.duration,
             key: frame.key,
             pieces: out.pieces.into_boxed_slice(),
-            bytes: Bytes::from(out.bytes),
+            bytes,
         })
     }
 }
@@ -178,9 +237,14 @@ impl Packer {
 /// When the codec has no payload format here, or its sampling rate is zero.
 pub fn clock_rate_hz(codec: &Codec) -> Result<u32, Error> {
     match codec {
-        Codec::H264(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::H264(_) | Codec::H265(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::Vp8(_) | Codec::Vp9(_) | Codec::Av1(_) => Ok(VIDEO_CLOCK_HZ),
         Codec::Aac(config) if config.sample_rate_hz == 0 => Err(Error::SampleRate),
         Codec::Aac(config) => Ok(config.sample_rate_hz),
+        Codec::Jpeg(_) => Ok(VIDEO_CLOCK_HZ),
+        Codec::Opus(_) => Ok(weir_media::opus::CLOCK_RATE_HZ),
+        Codec::G711(config) if config.sample_rate_hz == 0 => Err(Error::SampleRate),
+        Codec::G711(config) => Ok(config.sample_rate_hz),
         other => Err(Error::Codec { name: other.name() }),
     }
 }
@@ -204,8 +268,8 @@ pub enum Error {
         /// The codec's name.
         name: &'static str,
     },
-    /// The AAC configuration has no sampling rate.
-    #[error("AAC configuration with a sampling rate of 0 Hz")]
+    /// The configuration of sound has no sampling rate.
+    #[error("sound with a sampling rate of 0 Hz")]
     SampleRate,
     /// The frame holds nothing that can be sent.
     #[error("frame without content")]
@@ -216,7 +280,7 @@ pub enum Error {
         /// The size of the payload.
         bytes: usize,
     },
-    /// An H.264 access unit ends inside a NAL unit.
+    /// An H.264 or H.265 access unit ends inside a NAL unit.
     #[error(
         "access unit of {bytes} bytes: the NAL unit at byte {at} says that it is {nal_bytes} \
          bytes long"
@@ -229,8 +293,14 @@ pub enum Error {
         /// The size of the access unit.
         bytes: usize,
     },
+    /// An AV1 temporal unit ends inside an open bitstream unit, or breaks its syntax.
+    #[error("temporal unit of {bytes} bytes: not a row of open bitstream units")]
+    Obu {
+        /// The size of the temporal unit.
+        bytes: usize,
+    },
     /// A parameter set of the configuration does not fit the length fields of RTP.
-    #[error("H.264 parameter set of {bytes} bytes: expected 1 to {}", u16::MAX)]
+    #[error("parameter set of {bytes} bytes: expected 1 to {}", u16::MAX)]
     ParameterSet {
         /// Its size.
         bytes: usize,
@@ -241,6 +311,31 @@ pub enum Error {
         /// Its size.
         bytes: usize,
     },
+    /// JPEG images that RFC 2435 has no place for.
+    #[error("RTP (RFC 2435) cannot carry {0}")]
+    Jpeg(#[from] JpegRefusal),
+    /// An image that cannot be read.
+    #[error(transparent)]
+    Image(#[from] weir_media::Error),
+    /// Opus in a mapping that RFC 7587 does not know.
+    #[error("RTP (RFC 7587) carries Opus of one or two channels, these are {channels}")]
+    OpusChannels {
+        /// Its channels.
+        channels: u8,
+    },
+    /// A frame of sound that may not be cut, and does not fit a packet.
+    #[error(
+        "{codec} frame of {bytes} bytes: one RTP packet has to hold it, which holds {bytes_max} \
+         here"
+    )]
+    SoundSize {
+        /// The codec's name.
+        codec: &'static str,
+        /// The size of the frame.
+        bytes: usize,
+        /// What a packet holds.
+        bytes_max: usize,
+    },
 }
 
 /// The greatest payload that is packed: far above any frame in use.
@@ -248,17 +343,19 @@ pub const FRAME_BYTES_MAX: usize = 1 << 28;
 
 /// A frame's payloads while they are written.
 struct Pieces {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     pieces: Vec<Piece>,
 }
 
 impl Pieces {
-    fn with_capacity(frame_bytes: usize, payload_bytes_max: usize) -> Self {
+    fn in_room(room: &mut BytesMut, frame_bytes: usize, payload_bytes_max: usize) -> Self {
         let packets = frame_bytes / payload_bytes_max + 2;
-        Pieces {
-            bytes: Vec::with_capacity(frame_bytes + 4 * packets),
-            pieces: Vec::with_capacity(packets),
+        let needed = frame_bytes + 4 * packets;
+        let mut bytes = std::mem::take(room);
+        if bytes.capacity() < needed {
+            bytes = BytesMut::with_capacity(needed);
         }
+        Pieces { bytes, pieces: Vec::with_capacity(packets) }
     }
 
     /// Adds one packet's payload: the parts one behind the other.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use weir_time::Instant;
 
 use super::command::Command;
+use super::oddity::Oddity;
 use super::{COMMANDS_MAX, Cause, Config, Error, Event, Failure, Input, Output};
 use crate::rtsp::headers::Session;
 use crate::rtsp::message::{Decoder, Item, Method, Tolerance};
@@ -29,6 +30,7 @@ pub struct Connection {
     pub(super) commands: VecDeque<Command>,
     pub(super) now: Instant,
     pub(super) stray_responses: u64,
+    pub(super) oddities: VecDeque<(Method, Oddity)>,
     sent_at: Instant,
     cseq: u32,
     decoder: Decoder,
@@ -65,6 +67,7 @@ impl Connection {
             commands: VecDeque::new(),
             now,
             stray_responses: 0,
+            oddities: VecDeque::new(),
             sent_at: now,
             cseq: 0,
             decoder: Decoder::new(Tolerance::Wide),

@@ -35,6 +35,7 @@
 
 mod command;
 mod connection;
+mod oddity;
 mod respond;
 mod response;
 
@@ -49,6 +50,7 @@ use super::headers::{ChannelPair, PortPair, Range, RtpInfo, Transport};
 use super::message::{Error as DecodeError, Method};
 
 pub use connection::Connection;
+pub use oddity::Oddity;
 
 /// What a connection is told at its start.
 #[derive(Clone, Debug)]

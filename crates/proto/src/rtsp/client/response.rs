@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::command::Command;
 use super::connection::{Connection, Outstanding};
-use super::{Cause, Event, TransportRequest};
+use super::{Cause, Event, Oddity, TransportRequest};
 use crate::rtsp::Status;
 use crate::rtsp::headers::{self, Lower, Range, RtpInfo, Session, Transport};
 use crate::rtsp::message::{Method, Response};
@@ -18,15 +18,30 @@ impl Connection {
             return;
         }
         let cseq = response.fields.get("CSeq").and_then(|v| headers::parse_cseq(v).ok());
-        // A server that repeats no number means the only request there is.
-        let belongs = |request: &mut Outstanding| cseq.is_none_or(|cseq| cseq == request.cseq);
-        let Some(request) = self.outstanding.take_if(belongs) else {
+        // A server that repeats no number, or makes one up, means the only request there is. One
+        // that was used before is of a request that is over.
+        let is_old =
+            |request: &Outstanding| cseq.is_some_and(|cseq| (1..request.cseq).contains(&cseq));
+        let Some(request) = self.outstanding.take_if(|request| !is_old(request)) else {
             self.stray_responses += 1;
+            if let (Some(request), Some(got)) = (&self.outstanding, cseq) {
+                let (method, expected) = (request.method.clone(), request.cseq);
+                self.note_oddity(&method, Oddity::OldCseq { expected, got });
+            }
             return;
         };
+        match cseq {
+            None => self.note_oddity(&request.method, Oddity::NoCseq),
+            Some(got) if got != request.cseq => {
+                let expected = request.cseq;
+                self.note_oddity(&request.method, Oddity::WrongCseq { expected, got });
+            }
+            Some(_) => {}
+        }
         let round_trip = self.now.since(request.sent_at);
         let status = response.status;
         if status.is_success() {
+            self.check_session(&request.method, &response);
             match self.succeed(&request, &response, round_trip) {
                 Ok(event) => self.event(event),
                 Err(detail) => self.fail(request, Cause::Malformed(detail)),
@@ -95,6 +110,7 @@ impl Connection {
         if response.body.is_empty() {
             return Err("expected a description, got an empty body".to_owned());
         }
+        self.check_content_type(response);
         let sdp = String::from_utf8_lossy(&response.body).into_owned();
         let field = |name| response.fields.get(name).filter(|value: &&str| !value.is_empty());
         let base = field("Content-Base").or_else(|| field("Content-Location"));

@@ -44,6 +44,14 @@ pub fn parse_scale(value: &str) -> Result<f64, Error> {
         .ok_or_else(|| Error::new("Scale", "a number other than zero", value))
 }
 
+/// A delivery speed (RFC 2326 section 12.35): finite, and above zero.
+pub fn parse_speed(value: &str) -> Result<f64, Error> {
+    let number: Option<f64> = value.parse().ok();
+    number
+        .filter(|speed| speed.is_finite() && *speed > 0.0)
+        .ok_or_else(|| Error::new("Speed", "a number above zero", value))
+}
+
 /// The entries of a header whose value is a list with commas (Public, Require, Accept), without
 /// blanks and empty entries.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
@@ -81,6 +89,14 @@ mod tests {
         assert_eq!(parse_scale("-2.5"), Ok(-2.5));
         for value in ["", "0", "nan", "inf", "fast"] {
             assert!(parse_scale(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn speed_is_a_finite_number_above_zero() {
+        assert_eq!(parse_speed("2.5"), Ok(2.5));
+        for value in ["", "0", "-1", "nan", "inf", "fast"] {
+            assert!(parse_speed(value).is_err(), "{value}");
         }
     }
 

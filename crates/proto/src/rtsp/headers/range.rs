@@ -10,7 +10,9 @@ use super::Error;
 pub enum Range {
     /// Normal play time. Both ends absent does not occur.
     Npt {
-        /// From here; absent in `npt=-10`, the last ten seconds.
+        /// From here; absent in `npt=-10`: from the place that playing has reached, as without
+        /// a Range. RFC 2326 section 3.6 gives this form and no meaning; the suffix that HTTP
+        /// means by it would need a length, which a live stream has not.
         start: Option<Npt>,
         /// To here; absent in `npt=10-`, up to the end.
         end: Option<Duration>,

@@ -119,6 +119,11 @@ impl Transport {
         Transport { interleaved: Some(pair), ..Transport::new(Lower::Tcp) }
     }
 
+    /// Whether a parameter of this lower-case name was given with a value that cannot be read.
+    pub fn names(&self, name: &str) -> bool {
+        self.other.iter().any(|(other, _)| other == name)
+    }
+
     /// Reads a header value: alternatives with commas between, at most [`ALTERNATIVES_MAX`].
     pub fn parse_list(value: &str) -> Result<Vec<Transport>, Error> {
         let alternatives = split_outside_quotes(value, ',').filter(|text| !text.is_empty());

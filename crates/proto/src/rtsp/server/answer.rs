@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::connection::{Connection, Pending};
 use super::rules::Question;
-use super::{Chosen, Description, Error, Output, Playing, Refusal, SessionId, Token};
+use super::{Chosen, Description, Error, Output, Paused, Playing, Refusal, SessionId, Token};
 use crate::rtsp::Status;
-use crate::rtsp::headers::{Range, RtpInfo, Session, Transport, parse_cseq};
+use crate::rtsp::headers::{RtpInfo, Session, Transport, parse_cseq};
 use crate::rtsp::message::{Fields, Request, Response};
-use crate::rtsp::url::Url;
+use crate::rtsp::url::{Url, without_track};
 
 /// What a response repeats of its request.
 #[derive(Clone, Debug, Default)]
@@ -106,15 +106,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers [`super::Event::Pause`], with the place that was reached where it is known.
+    /// Answers [`super::Event::Pause`].
     ///
     /// # Errors
     /// When no such question is pending.
-    pub fn pause(
-        &mut self,
-        token: Token,
-        answer: Result<Option<Range>, Refusal>,
-    ) -> Result<(), Error> {
+    pub fn pause(&mut self, token: Token, answer: Result<Paused, Refusal>) -> Result<(), Error> {
         let Some((Question::Pause { session, tracks }, reply)) =
             self.take_pending(token, |q| matches!(q, Question::Pause { .. }))
         else {
@@ -122,12 +118,12 @@ impl Connection {
         };
         match answer {
             Err(refusal) => self.send_refusal(&reply, &refusal),
-            Ok(range) => {
+            Ok(paused) => {
                 if let Some(session) = self.sessions.get_mut(session) {
-                    session.set_playing(&tracks, false);
+                    session.set_playing(&tracks, paused.later);
                 }
                 let mut fields = Fields::default();
-                if let Some(range) = range {
+                if let Some(range) = paused.range {
                     fields.push("Range", range.to_string());
                 }
                 self.send_success(&reply, fields, Bytes::new());
@@ -166,6 +162,7 @@ impl Connection {
 
     pub(super) fn send_refusal(&mut self, reply: &Reply, refusal: &Refusal) {
         let mut response = Response::new(refusal.status);
+        response.body = refusal.body.clone();
         if !refusal.detail.is_empty() {
             response.reason = format!("{}: {}", response.reason, refusal.detail);
         }
@@ -235,6 +232,9 @@ impl Connection {
         if let Some(scale) = playing.scale {
             fields.push("Scale", scale.to_string());
         }
+        if let Some(speed) = playing.speed {
+            fields.push("Speed", speed.to_string());
+        }
         let session = self.sessions.get(session);
         let infos = playing.rtp_info.iter().filter_map(|info| {
             let track = session?.track(info.track)?;
@@ -248,14 +248,15 @@ impl Connection {
     }
 }
 
-/// The request's address with a slash at its end, without user and password. `None` where it is
-/// not absolute: a client resolves against the address that it knows.
+/// The request's address without user, password and track, with a slash at the end of its path.
+/// `None` where it is not absolute: a client resolves against the address that it knows.
+///
+/// A query stays behind the slash. Clients that append a track's control text get
+/// `name/?x=1/trackID=0`, those that resolve by RFC 3986 `name/trackID=0`: both name the track.
 fn default_base(uri: &str) -> Option<String> {
-    let url = Url::parse(uri).ok()?.without_userinfo().to_string();
-    Some(match url.ends_with('/') {
-        true => url,
-        false => url + "/",
-    })
+    let url = without_track(&Url::parse(uri).ok()?.without_userinfo());
+    let slash = if url.path.ends_with('/') { "" } else { "/" };
+    Some(Url { path: format!("{}{slash}", url.path), ..url }.to_string())
 }
 
 /// Whether two transports lead the same way, whatever the server has filled in.

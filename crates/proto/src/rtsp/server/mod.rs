@@ -25,6 +25,18 @@
 //! in between or at any time later, and followed by polling again. Bytes are read from the
 //! socket only while [`Connection::wants_input`].
 //!
+//! # PLAY while playing
+//! RFC 2326 section 10.5 has a server queue a PLAY behind the one that is under way. What clients
+//! mean by it is to go elsewhere now, and that is what servers in common use do; so it is passed
+//! on as it comes, and the driver is told that the tracks play ([`Event::Play`]). ffmpeg,
+//! GStreamer and live555 send PAUSE before they seek, and see no difference.
+//!
+//! # Channels are the client's choice
+//! Interleaved media goes on exactly the channels that the client asks for. Where another track
+//! holds one of them, or the two are one, that alternative cannot be had: with no other one the
+//! answer is 461, which is about the transport, and not 400, for the request is well formed. Only
+//! a client that names no channels is given the lowest free pair.
+//!
 //! # Sessions end with their connection
 //! RFC 2326 section 3.4 binds a session to no connection. Here it ends with the connection that
 //! set it up: a viewer whose control connection is gone can neither be paused nor asked, so its
@@ -34,6 +46,7 @@
 
 mod answer;
 mod connection;
+mod parameter;
 mod rules;
 mod session;
 
@@ -172,8 +185,10 @@ pub enum Event {
         playing: bool,
         /// From where; absent: from where it was paused, or the start.
         range: Option<Range>,
-        /// How fast, where it was asked.
+        /// How fast the time line is to pass (Scale), where it was asked.
         scale: Option<f64>,
+        /// How fast the data is to come (Speed), where it was asked.
+        speed: Option<f64>,
         /// What the client says of itself.
         client: Client,
     },
@@ -185,8 +200,8 @@ pub enum Event {
         session: SessionId,
         /// The tracks that are meant, in order.
         tracks: Vec<u8>,
-        /// Where to pause; absent: at once.
-        at: Option<Range>,
+        /// Where to pause (RFC 2326 section 10.6); absent: at once.
+        at: Option<Duration>,
     },
     /// A client gives tracks up: [`Connection::teardown`].
     Teardown {
@@ -244,12 +259,14 @@ pub struct Refusal {
     pub detail: String,
     /// Further header fields, such as WWW-Authenticate.
     pub fields: Vec<(String, String)>,
+    /// The body; empty for most. Its Content-Type stands among `fields`.
+    pub body: Bytes,
 }
 
 impl Refusal {
     /// A refusal without further fields.
     pub fn new(status: Status, detail: impl Into<String>) -> Self {
-        Refusal { status, detail: detail.into(), fields: Vec::new() }
+        Refusal { status, detail: detail.into(), fields: Vec::new(), body: Bytes::new() }
     }
 }
 
@@ -258,7 +275,8 @@ impl Refusal {
 pub struct Description {
     /// The session description (SDP), whose track controls are relative: `trackID=N`.
     pub sdp: String,
-    /// The Content-Base; where absent, the request's address with a slash at its end.
+    /// The Content-Base; where absent, the request's address without a track, with a slash at
+    /// the end of its path.
     pub content_base: Option<String>,
 }
 
@@ -276,11 +294,22 @@ pub struct Chosen {
 pub struct Playing {
     /// The range that is played.
     pub range: Option<Range>,
-    /// The speed that is played at, where it was asked for.
+    /// How fast the time line passes, where it was asked for.
     pub scale: Option<f64>,
+    /// How fast the data comes, where it was asked for.
+    pub speed: Option<f64>,
     /// Where each track's packets begin. RTP-Info names each track by its address as SETUP named
     /// it; tracks that are not set up are left out.
     pub rtp_info: Vec<TrackInfo>,
+}
+
+/// The answer to [`Event::Pause`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// The place that was reached, or will be, where it is known.
+    pub range: Option<Range>,
+    /// It is to come: until it is reached, the tracks count as playing.
+    pub later: bool,
 }
 
 /// Where one track's packets begin.

@@ -1,12 +1,13 @@
 //! Which request is valid when (RFC 2326 sections 10 and 11, appendix A.2).
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::connection::Connection;
 use super::session::{SESSIONS_MAX, Session};
-use super::{Client, Event, Refusal, SessionId, Token};
+use super::{Client, Event, Refusal, SessionId, Token, parameter};
 use crate::rtsp::Status;
-use crate::rtsp::headers::{self, Lower, Mode, Range, Transport};
+use crate::rtsp::headers::{self, Lower, Mode, Npt, Range, Transport};
 use crate::rtsp::message::{Fields, Method, Request, Version};
 use crate::rtsp::url::ControlPath;
 
@@ -37,9 +38,11 @@ pub(super) fn judge(
     connection: &Connection,
     token: Token,
 ) -> (Verdict, Option<SessionId>) {
-    let session = match check(request).and_then(|()| find_session(request, connection)) {
+    let found = find_session(request, connection);
+    let named = found.as_ref().ok().copied().flatten();
+    let session = match check(request).and(found) {
         Ok(session) => session,
-        Err(refusal) => return (Verdict::Refuse(refusal), None),
+        Err(refusal) => return (Verdict::Refuse(refusal), named.map(|session| session.id)),
     };
     let case = Case { request, connection, session, token };
     let verdict = case.judge().unwrap_or_else(Verdict::Refuse);
@@ -186,10 +189,13 @@ impl Case<'_> {
     }
 
     fn offered(&self, id: SessionId, control: &ControlPath) -> Result<Vec<Transport>, Refusal> {
-        let Some(value) = self.request.fields.get("Transport") else {
+        // Several fields of one name are one list (RFC 2068 section 4.2).
+        let values: Vec<&str> = self.request.fields.all("Transport").collect();
+        if values.is_empty() {
             return refuse(Status::BAD_REQUEST, "the header Transport is missing");
-        };
-        let list = Transport::parse_list(value).map_err(|e| bad(Status::BAD_REQUEST, &e))?;
+        }
+        let list = Transport::parse_list(&values.join(","));
+        let list = list.map_err(|e| bad(Status::BAD_REQUEST, &e))?;
         // A stream set up as a whole has one track, which may be set up already.
         let own = control.track.or_else(|| match self.session?.tracks.as_slice() {
             [only] => Some(only.track),
@@ -197,15 +203,16 @@ impl Case<'_> {
         });
         let own = own.map(|track| (id, track));
         let mut offered = Vec::new();
-        let mut obstacle = "no transport was offered";
+        let mut obstacles: Vec<&str> = Vec::new();
         for transport in list {
             match self.possible(transport, own) {
                 Ok(transport) => offered.push(transport),
-                Err(why) => obstacle = why,
+                Err(why) if obstacles.contains(&why) => {}
+                Err(why) => obstacles.push(why),
             }
         }
         match offered.is_empty() {
-            true => refuse(Status::UNSUPPORTED_TRANSPORT, obstacle),
+            true => refuse(Status::UNSUPPORTED_TRANSPORT, obstacles.join("; ")),
             false => Ok(offered),
         }
     }
@@ -227,6 +234,7 @@ impl Case<'_> {
         if !is_destination(asked.destination.as_deref(), self.connection.peer) {
             return Err("media goes to the control connection's own address only");
         }
+        let is_unreadable = asked.interleaved.is_none() && asked.names("interleaved");
         let mut transport = Transport::new(asked.lower);
         transport.mode = asked.mode;
         match transport.lower {
@@ -239,8 +247,14 @@ impl Case<'_> {
                 transport.client_port = Some(ports);
             }
             Lower::Tcp => {
+                if is_unreadable {
+                    return Err("interleaved is no pair of channels");
+                }
                 let channels = self.connection.sessions.free_channels(asked.interleaved, own);
-                transport.interleaved = Some(channels.ok_or("no channel is free")?);
+                transport.interleaved = Some(channels.ok_or(match asked.interleaved {
+                    Some(_) => "the interleaved channels are taken, or are not two",
+                    None => "no channel is free",
+                })?);
             }
             Lower::Other(_) => return Err("expected RTP/AVP or RTP/AVP/TCP"),
         }
@@ -249,8 +263,8 @@ impl Case<'_> {
 
     fn play(&self) -> Result<Verdict, Refusal> {
         let (session, tracks) = self.tracks()?;
-        let scale = self.request.fields.get("Scale").map(headers::parse_scale);
-        let scale = scale.transpose().map_err(|e| bad(Status::BAD_REQUEST, &e))?;
+        let scale = self.factor("Scale", headers::parse_scale)?;
+        let speed = self.factor("Speed", headers::parse_speed)?;
         let playing = |&track: &u8| session.track(track).is_some_and(|track| track.playing);
         let event = Event::Play {
             token: self.token,
@@ -259,6 +273,7 @@ impl Case<'_> {
             playing: tracks.iter().any(playing),
             range: self.range()?,
             scale,
+            speed,
             client: self.client(),
         };
         let session = session.id;
@@ -275,7 +290,7 @@ impl Case<'_> {
             token: self.token,
             session: session.id,
             tracks: tracks.clone(),
-            at: self.range()?,
+            at: self.pause_point()?,
         };
         let session = session.id;
         Ok(Verdict::Ask(Question::Pause { session, tracks }, event))
@@ -297,10 +312,29 @@ impl Case<'_> {
 
     /// Without a body a sign of life (RFC 2326 section 10.8). No parameter is known.
     fn parameter(&self) -> Result<Verdict, Refusal> {
-        if self.request.body.trim_ascii().is_empty() {
-            return Ok(Verdict::Done(Fields::default()));
+        match parameter::refusal(&self.request.body) {
+            None => Ok(Verdict::Done(Fields::default())),
+            Some(refusal) => Err(refusal),
         }
-        refuse(Status::PARAMETER_NOT_UNDERSTOOD, "no parameter is known here")
+    }
+
+    fn factor(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<f64, headers::Error>,
+    ) -> Result<Option<f64>, Refusal> {
+        let value = self.request.fields.get(name).map(parse);
+        value.transpose().map_err(|error| bad(Status::BAD_REQUEST, &error))
+    }
+
+    /// One place, not a stretch (RFC 2326 section 10.6): `npt=10-`, or against the grammar
+    /// `npt=10`. Now is at once.
+    fn pause_point(&self) -> Result<Option<Duration>, Refusal> {
+        match self.range()? {
+            None | Some(Range::Npt { start: Some(Npt::Now), end: None }) => Ok(None),
+            Some(Range::Npt { start: Some(Npt::At(at)), end: None }) => Ok(Some(at)),
+            Some(_) => refuse(Status::INVALID_RANGE, "PAUSE takes one place, as in npt=10-"),
+        }
     }
 
     /// The tracks that PLAY or PAUSE means (RFC 2326 section 10.5 and C.3).
@@ -389,7 +423,9 @@ fn is_destination(asked: Option<&str>, peer: IpAddr) -> bool {
 }
 
 fn with_allow(mut refusal: Refusal) -> Refusal {
-    refusal.fields.push(("Allow".into(), METHODS.into()));
+    for name in ["Allow", "Public"] {
+        refusal.fields.push((name.into(), METHODS.into()));
+    }
     refusal
 }
 

@@ -131,8 +131,8 @@ impl Sessions {
         Some((id, track.track))
     }
 
-    /// The channels that a track shall have: those it asks for where they are free, else the
-    /// lowest free pair. A track that is set up anew may keep its own.
+    /// The channels that a track shall have: those it asks for, where they are free and two; the
+    /// lowest free pair where it asks for none. A track that is set up anew may keep its own.
     pub(super) fn free_channels(
         &self,
         wanted: Option<ChannelPair>,
@@ -141,11 +141,11 @@ impl Sessions {
         let taken = |channel: u8| {
             self.tracks().any(|(id, track)| own != Some((id, track.track)) && track.holds(channel))
         };
-        let wanted = wanted.and_then(|pair| Some((pair.rtp, pair.rtcp_channel()?)));
-        let pairs = (0..=u8::MAX / 2).map(|half| (half * 2, half * 2 + 1));
-        let mut candidates = wanted.into_iter().chain(pairs);
         let free = |&(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(rtp) && !taken(rtcp);
-        let (rtp, rtcp) = candidates.find(free)?;
+        let (rtp, rtcp) = match wanted {
+            Some(pair) => Some((pair.rtp, pair.rtcp_channel()?)).filter(free)?,
+            None => (0..=u8::MAX / 2).map(|half| (half * 2, half * 2 + 1)).find(free)?,
+        };
         Some(ChannelPair { rtp, rtcp: Some(rtcp) })
     }
 

@@ -3,20 +3,21 @@
 use std::net::IpAddr;
 
 use weir_media::{Kind, Track};
-use weir_proto::rtp::pack;
+use weir_proto::rtp::{pack, static_payload_type};
 use weir_proto::rtsp::server::Description;
 use weir_proto::rtsp::url::track_control;
 use weir_proto::sdp::{Extent, Offer, OfferedTrack, Origin};
 
 use crate::hub::Stream;
 
-/// The payload type of the first track; each further one has the next (RFC 3551 section 3: the
-/// dynamic ones are 96 to 127).
+/// The dynamic payload type of the first track; each further one has the next (RFC 3551 section 3:
+/// the dynamic ones are 96 to 127).
 const PAYLOAD_TYPE_FIRST: u8 = 96;
 
-/// The payload type of a track.
-pub(super) fn payload_type(track: u8) -> u8 {
-    PAYLOAD_TYPE_FIRST + track
+/// The payload type of a track: the static one where its codec has one, for some players know JPEG
+/// and G.711 by nothing else.
+pub(super) fn payload_type(track: &Track) -> u8 {
+    static_payload_type(&track.codec).unwrap_or(PAYLOAD_TYPE_FIRST + track.id.0)
 }
 
 /// What a stream is made of, as SDP.
@@ -39,7 +40,7 @@ pub(super) fn description(
 }
 
 fn offered(track: &Track) -> Result<OfferedTrack, pack::Error> {
-    let payload_type = payload_type(track.id.0);
+    let payload_type = payload_type(track);
     let attributes = pack::sdp_attributes(track, payload_type)?;
     Ok(OfferedTrack {
         kind: match track.codec.kind() {
@@ -48,7 +49,7 @@ fn offered(track: &Track) -> Result<OfferedTrack, pack::Error> {
         },
         payload_type,
         rtpmap: attributes.rtpmap,
-        fmtp: Some(attributes.fmtp),
+        fmtp: attributes.fmtp,
         control: track_control(track.id.0),
         bandwidth_kbps: None,
     })

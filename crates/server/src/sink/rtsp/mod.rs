@@ -10,7 +10,7 @@ use std::rc::Rc;
 use weir_net::{DetachedTcp, Either, TcpOptions, TcpStream, select, timeout};
 use weir_proto::rtsp::Status;
 use weir_proto::rtsp::server::{
-    Client, Config, Connection, EndReason, Event, Input, Output, Refusal, SessionId,
+    Client, Config, Connection, EndReason, Event, Input, Output, Playing, Refusal, SessionId,
 };
 use weir_record::event;
 use weir_time::Instant;
@@ -19,6 +19,7 @@ use crate::Error;
 use crate::access::{Action, Credentials, Denied};
 use crate::hub::Stream;
 use crate::shard::Shard;
+use crate::sink::classroom::{self, First, sniff};
 use session::Session;
 
 /// So little of a stream waits in the system that what is sent next is decided late; see
@@ -26,6 +27,12 @@ use session::Session;
 const NOT_SENT_BYTES: u32 = 128 * 1024;
 /// How long the last replies of a connection may take.
 const CLOSE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a client is listened to behind the last reply. With unread bytes the system would
+/// reset the connection, and the reset may overtake the reply that says what was wrong.
+const LINGER_LIMIT: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a TEARDOWN waits for the last receiver report. Clients send it by UDP just before, and
+/// it comes in on another thread: without a wait it would often find its viewer gone.
+const LAST_REPORT_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Serves a connection that was given to a shard.
 pub(crate) fn accept(shard: &Rc<Shard>, connection: DetachedTcp, peer: SocketAddr) {
@@ -53,6 +60,8 @@ struct Control {
     peer: SocketAddr,
     machine: Connection,
     sessions: BTreeMap<SessionId, Session>,
+    /// The client has closed.
+    closed: bool,
 }
 
 /// What a connection waits for.
@@ -70,10 +79,21 @@ impl Control {
         let seed = shard.host.random_u64();
         let machine = Connection::new(config, peer.ip(), seed, shard.host.now());
         let shard = Rc::clone(shard);
-        Control { shard, stream, outlet, peer, machine, sessions: BTreeMap::new() }
+        let sessions = BTreeMap::new();
+        Control { shard, stream, outlet, peer, machine, sessions, closed: false }
     }
 
     async fn run(mut self) {
+        match sniff(&self.shard, &self.stream).await {
+            First::Classroom(bytes) => {
+                return classroom::serve(&self.shard, self.stream, self.outlet, self.peer, &bytes)
+                    .await;
+            }
+            First::Other(bytes) if bytes.is_empty() => {}
+            First::Other(bytes) => {
+                self.machine.handle(self.shard.host.now(), Input::Bytes(&bytes));
+            }
+        }
         while let Wait::Until(at) = self.drive().await {
             self.wait(at).await;
         }
@@ -87,7 +107,16 @@ impl Control {
         for (_, session) in std::mem::take(&mut self.sessions) {
             session.end(&self.shard, "closed");
         }
+        if !self.closed {
+            let _ = timeout(&self.shard.host, LINGER_LIMIT, self.linger()).await;
+        }
         self.shard.remove_outlet(self.outlet);
+    }
+
+    /// Reads on until the client closes too, and forgets what comes.
+    async fn linger(&self) {
+        let read = || self.stream.read_with(&self.shard.scratch, <[u8]>::len);
+        while read().await.is_ok_and(|bytes| bytes > 0) {}
     }
 
     /// Does what the machine asks for.
@@ -96,6 +125,7 @@ impl Control {
             match self.machine.poll() {
                 Output::Send(message) => {
                     if !self.shard.send(self.outlet, message) {
+                        tracing::warn!("{}: given up: it takes no more answers", self.peer);
                         return Wait::Over;
                     }
                 }
@@ -115,7 +145,9 @@ impl Control {
     async fn wait(&mut self, at: Option<Instant>) {
         let host = self.shard.host.clone();
         let machine = &mut self.machine;
+        let closed = &mut self.closed;
         let read = self.stream.read_with(&self.shard.scratch, |data| {
+            *closed = data.is_empty();
             machine.handle(
                 host.now(),
                 match data {
@@ -140,6 +172,7 @@ impl Control {
             },
         };
         if failed {
+            self.closed = true;
             self.machine.handle(host.now(), Input::Closed);
         }
     }
@@ -161,29 +194,38 @@ impl Control {
                         let session = self.sessions.entry(session).or_insert_with(|| {
                             Session::new(stream, name, self.peer, self.outlet, client.user_agent)
                         });
-                        session.set_up(&self.shard, name, control.track, offered)
+                        let answer = session.set_up(&self.shard, name, control.track, offered);
+                        self.log_if_refused("SETUP", answer.as_ref().err());
+                        answer
                     }
                     Err(refusal) => Err(refusal),
                 };
                 self.machine.setup(token, answer)
             }
-            Event::Play { token, session, range, scale, .. } => {
+            Event::Play { token, session, range, scale, speed, .. } => {
                 let answer = match self.sessions.get_mut(&session) {
-                    Some(session) => session.play(&self.shard, range.as_ref(), scale),
+                    Some(session) => session.play(&self.shard, range.as_ref()),
                     None => Err(unknown_session()),
                 };
-                self.machine.play(token, answer)
+                self.log_if_refused("PLAY", answer.as_ref().err());
+                self.machine.play(token, answer.map(|playing| at_one_speed(playing, scale, speed)))
             }
-            Event::Pause { token, session, .. } => {
+            Event::Pause { token, session, at, .. } => {
                 let answer = match self.sessions.get(&session) {
-                    Some(session) => Ok(session.pause(&self.shard)),
+                    Some(session) => session.pause(&self.shard, at),
                     None => Err(unknown_session()),
                 };
+                self.log_if_refused("PAUSE", answer.as_ref().err());
                 self.machine.pause(token, answer)
             }
-            Event::Teardown { token, session, end, .. } => {
+            Event::Teardown { token, session, tracks, end } => {
                 if end && let Some(session) = self.sessions.remove(&session) {
+                    if session.is_by_udp() {
+                        self.shard.host.sleep(LAST_REPORT_WAIT).await;
+                    }
                     session.end(&self.shard, "teardown");
+                } else if let Some(session) = self.sessions.get_mut(&session) {
+                    session.give_up(&self.shard, &tracks);
                 }
                 self.machine.teardown(token)
             }
@@ -233,7 +275,11 @@ impl Control {
         if let Err(denied) = hub.authorize(action, name, &credentials, self.peer.ip()) {
             return Err(self.refuse_access(&denied));
         }
-        match hub.find(&self.shard.host, name).await {
+        let found = hub.find(&self.shard.host, name).await.and_then(|stream| match &stream {
+            Stream::Movie(movie) => movie.by_rtp().map(|()| stream),
+            Stream::Live(_) => Ok(stream),
+        });
+        match found {
             Ok(stream) => Ok(stream),
             Err(error) => {
                 self.log_refusal(&action.to_string(), name, &error.to_string());
@@ -247,6 +293,12 @@ impl Control {
         Refusal::new(Status::FORBIDDEN, denied.why)
     }
 
+    fn log_if_refused(&self, method: &str, refusal: Option<&Refusal>) {
+        if let Some(Refusal { status, detail, .. }) = refusal {
+            self.log_refusal(method, "", &format!("{status} {detail}"));
+        }
+    }
+
     fn log_refusal(&self, action: &str, path: &str, why: &str) {
         tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer);
         let refused = event::Refused {
@@ -257,6 +309,12 @@ impl Control {
         };
         self.shard.context.records.emit(self.shard.host.now(), refused);
     }
+}
+
+/// Scale and Speed that are asked for are answered with those that are used (RFC 2326 sections
+/// 12.34 and 12.35): there is one.
+fn at_one_speed(playing: Playing, scale: Option<f64>, speed: Option<f64>) -> Playing {
+    Playing { scale: scale.map(|_| 1.0), speed: speed.map(|_| 1.0), ..playing }
 }
 
 fn unknown_session() -> Refusal {

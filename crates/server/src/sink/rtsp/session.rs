@@ -3,19 +3,20 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_media::MediaTime;
 use weir_proto::rtp::pack::clock_rate_hz;
 use weir_proto::rtp::{RtpTime, SequenceNumber, Ssrc};
 use weir_proto::rtsp::Status;
 use weir_proto::rtsp::headers::{Lower, Npt, PortPair, Range, Transport};
-use weir_proto::rtsp::server::{Chosen, Playing, Refusal, TrackInfo};
+use weir_proto::rtsp::server::{Chosen, Paused, Playing, Refusal, TrackInfo};
 use weir_time::Instant;
 
 use super::describe::payload_type;
 use crate::hub::Stream;
 use crate::server::Route;
-use crate::shard::{Begun, From, Setup, Shard, Target, TrackSetup};
+use crate::shard::{Begun, From, Setup, Shard, Target, TrackSetup, Way};
 
 /// One session of a control connection.
 pub(super) struct Session {
@@ -26,6 +27,8 @@ pub(super) struct Session {
     user_agent: Option<String>,
     tracks: Vec<Option<TrackSetup>>,
     viewer: Option<usize>,
+    /// From where to where in a movie the last PLAY goes.
+    stretch: Option<(MediaTime, MediaTime)>,
 }
 
 impl Session {
@@ -37,7 +40,8 @@ impl Session {
         user_agent: Option<String>,
     ) -> Self {
         let tracks = vec![None; stream.tracks().len()];
-        Session { stream, name: name.into(), peer, outlet, user_agent, tracks, viewer: None }
+        let (name, viewer, stretch) = (name.into(), None, None);
+        Session { stream, name, peer, outlet, user_agent, tracks, viewer, stretch }
     }
 
     /// SETUP of one track.
@@ -66,11 +70,12 @@ impl Session {
                 ));
             }
         };
-        let Some(codec) = self.stream.tracks().get(usize::from(number)).map(|t| &t.codec) else {
+        let Some(described) = self.stream.tracks().get(usize::from(number)) else {
             return Err(Refusal::new(Status::NOT_FOUND, format!("there is no track {number}")));
         };
-        let clock_rate_hz = clock_rate_hz(codec)
+        let clock_rate_hz = clock_rate_hz(&described.codec)
             .map_err(|error| Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, error.to_string()))?;
+        let payload_type = payload_type(described);
         let (transport, rtp, rtcp) = self.choose(shard, number, offered)?;
         let random = shard.host.random_u64();
         let ssrc = self.free_ssrc(shard);
@@ -84,7 +89,7 @@ impl Session {
         }
         self.tracks[usize::from(number)] = Some(TrackSetup {
             ssrc,
-            payload_type: payload_type(number),
+            payload_type,
             clock_rate_hz,
             // The lower half: a receiver that counts cycles is not put to the test at once.
             seq: SequenceNumber((random & 0x7fff) as u16),
@@ -107,6 +112,7 @@ impl Session {
         let other = others.filter_map(|(_, track)| track.as_ref()).next();
         let ports = shard.context.rtp_ports;
         let server_port = Some(PortPair { rtp: ports.0, rtcp: Some(ports.1) });
+        let mut detail = "this server has no UDP now; ask for RTP/AVP/TCP";
         for transport in offered {
             let targets = targets(&transport, self.peer);
             let Some((rtp, rtcp)) = targets else { continue };
@@ -115,7 +121,7 @@ impl Session {
                 matches!(other.rtp, Target::Channel(_)) == matches!(rtp, Target::Channel(_))
             });
             match (fits, rtp) {
-                (false, _) => {}
+                (false, _) => detail = "all tracks of a session go the same way, by UDP or by TCP",
                 (true, Target::Address(_)) if !shard.has_udp() => {}
                 (true, Target::Channel(_)) => return Ok((transport, rtp, rtcp)),
                 (true, Target::Address(_)) => {
@@ -123,7 +129,6 @@ impl Session {
                 }
             }
         }
-        let detail = "RTP over UDP or interleaved, the same for all tracks";
         Err(Refusal::new(Status::UNSUPPORTED_TRANSPORT, detail))
     }
 
@@ -141,19 +146,24 @@ impl Session {
         &mut self,
         shard: &Rc<Shard>,
         range: Option<&Range>,
-        scale: Option<f64>,
     ) -> Result<Playing, Refusal> {
-        let (from, to) = self.range(range)?;
+        let (from, to) = self.range(shard, range)?;
         let viewer = match self.viewer {
             Some(viewer) => viewer,
             None => self.begin(shard),
         };
         let begun = shard.play(viewer, from, to);
-        Ok(playing(&begun, scale))
+        self.stretch = begun.from.zip(begun.to);
+        Ok(playing(&begun))
     }
 
-    /// From where to where a Range asks to play.
-    fn range(&self, range: Option<&Range>) -> Result<(From, Option<MediaTime>), Refusal> {
+    /// From where to where a Range asks to play. Of a live stream there is only now, whatever is
+    /// asked: players begin with `npt=0-` before they know what it is.
+    fn range(
+        &self,
+        shard: &Rc<Shard>,
+        range: Option<&Range>,
+    ) -> Result<(From, Option<MediaTime>), Refusal> {
         let (start, end) = match range {
             None => return Ok((From::Here, None)),
             Some(Range::Npt { start, end }) => (*start, end.map(MediaTime::from)),
@@ -171,14 +181,21 @@ impl Session {
                 Ok((From::Place(at.into()), end))
             }
             (Some(Npt::At(at)), _) => {
-                let detail = format!("the movie ends at {:.3} s", length.as_secs_f64());
-                tracing::debug!("{} asked to play from {at:?}", self.peer);
+                let length = length.as_secs_f64();
+                let detail =
+                    format!("the movie ends at {length:.3} s, before {:.3} s", at.as_secs_f64());
                 Err(Refusal::new(Status::INVALID_RANGE, detail))
             }
-            (Some(Npt::Now), _) => Ok((From::Now, None)),
-            // The last so many seconds (RFC 2326 section 3.6).
-            (None, Some(last)) => Ok((From::Place((length - last).max(MediaTime::ZERO)), None)),
-            (None, None) => Ok((From::Here, None)),
+            // For a movie that is where it stands, as without a start.
+            (Some(Npt::Now) | None, Some(end)) => {
+                let here = self.viewer.and_then(|viewer| shard.place(viewer));
+                if here.unwrap_or(MediaTime::ZERO) >= end {
+                    let detail = "the range ends before the place that playing has reached";
+                    return Err(Refusal::new(Status::INVALID_RANGE, detail));
+                }
+                Ok((From::Here, Some(end)))
+            }
+            (Some(Npt::Now) | None, None) => Ok((From::Here, None)),
         }
     }
 
@@ -189,7 +206,7 @@ impl Session {
             stream: self.stream.clone(),
             name: Arc::clone(&self.name),
             peer: self.peer,
-            interleaved: interleaved.then_some(self.outlet),
+            way: if interleaved { Way::Tcp { outlet: self.outlet } } else { Way::Udp },
             user_agent: self.user_agent.take(),
             tracks,
         });
@@ -203,10 +220,41 @@ impl Session {
         viewer
     }
 
-    /// PAUSE; gives the place that was reached.
-    pub(super) fn pause(&self, shard: &Rc<Shard>) -> Option<Range> {
-        let place = shard.pause(self.viewer?)?;
-        matches!(self.stream, Stream::Movie(_)).then(|| Range::from(place.to_duration()))
+    /// PAUSE, at once or at a place of the stretch that the last PLAY goes over (RFC 2326 section
+    /// 10.6). A place that is passed already is where a PLAY without a Range goes on.
+    pub(super) fn pause(&self, shard: &Rc<Shard>, at: Option<Duration>) -> Result<Paused, Refusal> {
+        let refuse = |detail| Err(Refusal::new(Status::INVALID_RANGE, detail));
+        let (range, later) = match (at.map(MediaTime::from), &self.stream) {
+            (None, stream) => {
+                let place = self.viewer.and_then(|viewer| shard.pause(viewer));
+                (place.filter(|_| matches!(stream, Stream::Movie(_))), false)
+            }
+            (Some(_), Stream::Live(_)) => {
+                return refuse("a live stream pauses at once: leave the Range out");
+            }
+            (Some(at), Stream::Movie(_)) => match (self.viewer, self.stretch) {
+                (Some(viewer), Some((from, to))) if (from..=to).contains(&at) => {
+                    (Some(at), shard.pause_at(viewer, at))
+                }
+                _ => return refuse("the place to pause at is not in the range that plays"),
+            },
+        };
+        let range = range.map(|place| Range::from(place.to_duration()));
+        Ok(Paused { range, later })
+    }
+
+    /// TEARDOWN of some tracks of several: they get a good-bye, and the others go on.
+    pub(super) fn give_up(&mut self, shard: &Rc<Shard>, tracks: &[u8]) {
+        let number = self.viewer.and_then(|viewer| shard.viewer_number(viewer)).unwrap_or(0);
+        for number_of_track in tracks {
+            if let Some(viewer) = self.viewer {
+                shard.give_up_track(viewer, *number_of_track);
+            }
+            let track = self.tracks.get_mut(usize::from(*number_of_track)).and_then(Option::take);
+            if let Some(TrackSetup { rtcp: Target::Address(from), .. }) = track {
+                shard.context.remove_route(from, number);
+            }
+        }
     }
 
     /// The session is over.
@@ -235,6 +283,11 @@ impl Session {
         shard.alive(self.viewer?)
     }
 
+    /// Whether any of its tracks goes by UDP.
+    pub(super) fn is_by_udp(&self) -> bool {
+        !self.rtcp_addresses().is_empty()
+    }
+
     fn rtcp_addresses(&self) -> Vec<SocketAddr> {
         let targets = self.tracks.iter().flatten().map(|track| track.rtcp);
         targets
@@ -255,14 +308,19 @@ fn targets(transport: &Transport, peer: SocketAddr) -> Option<(Target, Target)> 
         }
         Lower::Udp => {
             let ports = transport.client_port?;
-            let to = |port| Target::Address(SocketAddr::new(peer.ip(), port));
+            // Its own address with another port: a link-local one keeps its scope.
+            let to = |port| {
+                let mut address = peer;
+                address.set_port(port);
+                Target::Address(address)
+            };
             Some((to(ports.rtp), to(ports.rtcp_port()?)))
         }
         Lower::Other(_) => None,
     }
 }
 
-fn playing(begun: &Begun, scale: Option<f64>) -> Playing {
+fn playing(begun: &Begun) -> Playing {
     let range = match begun.from {
         Some(from) => Range::Npt {
             start: Some(Npt::At(from.to_duration())),
@@ -277,8 +335,29 @@ fn playing(begun: &Begun, scale: Option<f64>) -> Playing {
     };
     Playing {
         range: Some(range),
-        // There is one speed.
-        scale: scale.map(|_| 1.0),
+        scale: None,
+        speed: None,
         rtp_info: begun.tracks.iter().map(info).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddrV6;
+
+    use super::*;
+
+    #[test]
+    fn media_to_a_link_local_address_keeps_its_scope() {
+        let peer = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 40_000, 0, 3));
+        let to = |port| {
+            Target::Address(SocketAddr::V6(SocketAddrV6::new(
+                "fe80::1".parse().unwrap(),
+                port,
+                0,
+                3,
+            )))
+        };
+        assert_eq!(targets(&Transport::udp(5000), peer), Some((to(5000), to(5001))));
     }
 }

@@ -1,4 +1,5 @@
 mod pair;
+mod transcripts;
 
 use proptest::prelude::*;
 

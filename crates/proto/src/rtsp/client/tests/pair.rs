@@ -79,9 +79,12 @@ impl Pair {
                 let info = |&track| server::TrackInfo { track, seq: 1, rtptime: 2 };
                 let rtp_info = tracks.iter().map(info).collect();
                 let scale = None;
-                server.play(token, Ok(server::Playing { range, scale, rtp_info }))
+                server.play(token, Ok(server::Playing { range, scale, speed: None, rtp_info }))
             }
-            Asked::Pause { token, .. } => server.pause(token, Ok(None)),
+            Asked::Pause { token, .. } => {
+                let paused = server::Paused { range: None, later: false };
+                server.pause(token, Ok(paused))
+            }
             Asked::Teardown { token, end, .. } => {
                 assert!(end);
                 server.teardown(token)

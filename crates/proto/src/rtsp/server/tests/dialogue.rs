@@ -96,19 +96,114 @@ fn setup_twice_replaces_the_transport_until_the_session_plays() {
 }
 
 #[test]
-fn channels_that_are_taken_are_replaced_by_free_ones() {
+fn media_goes_on_exactly_the_channels_that_the_client_asks_for() {
+    for (asked, given) in [
+        ("interleaved=4-5", "4-5"),
+        ("interleaved=9-4", "9-4"),
+        ("interleaved=254-255", "254-255"),
+        ("interleaved=6", "6-7"),
+        ("unicast", "4-5"),
+    ] {
+        let (mut server, id) = Server::ready();
+        let setup = server.ask(&format!(
+            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 3|Session: {id}|Transport: RTP/AVP/TCP;{asked}"
+        ));
+        let transport = setup.fields.get("Transport").unwrap();
+        assert_eq!(
+            transport,
+            format!("RTP/AVP/TCP;unicast;interleaved={given};ssrc=FEED0001"),
+            "{asked}"
+        );
+    }
+}
+
+#[test]
+fn a_track_that_is_set_up_anew_may_keep_its_channels() {
     let (mut server, id) = Server::ready();
-    let setup = server.ask(&format!(
-        "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 3|Session: {id}|Transport: RTP/AVP/TCP;interleaved=1-2"
-    ));
-    assert_eq!(
-        setup.fields.get("Transport"),
-        Some("RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=FEED0001")
-    );
     let own = server.ask(&format!(
         "SETUP rtsp://h/movie/trackID=0 RTSP/1.0|CSeq: 3|Session: {id}|Transport: RTP/AVP/TCP;interleaved=0-1"
     ));
     assert!(own.fields.get("Transport").unwrap().contains("interleaved=0-1"));
+}
+
+#[test]
+fn channels_that_cannot_be_had_are_refused_unless_there_is_another_alternative() {
+    for asked in ["1-2", "3", "0-1", "7-7", "255", "256-257", "a-b"] {
+        let (mut server, id) = Server::ready();
+        let setup = format!(
+            "SETUP rtsp://h/movie/trackID=2 RTSP/1.0|CSeq: 3|Session: {id}|Transport: RTP/AVP/TCP;interleaved={asked}"
+        );
+        let refused = server.ask(&setup);
+        assert_eq!(refused.status, Status::UNSUPPORTED_TRANSPORT, "{asked}");
+        assert!(refused.reason.contains("channels"), "{}", refused.reason);
+        let other = server.ask(&format!("{setup},RTP/AVP;unicast;client_port=4000-4001"));
+        assert!(other.fields.get("Transport").unwrap().contains("client_port=4000-4001"));
+    }
+}
+
+#[test]
+fn transports_in_several_fields_are_one_list() {
+    let mut server = Server::new();
+    let setup = server.ask(
+        "SETUP rtsp://h/a RTSP/1.0|CSeq: 1|Transport: RTP/AVP;multicast|Transport: RTP/AVP/TCP;interleaved=2-3",
+    );
+    assert!(setup.fields.get("Transport").unwrap().contains("interleaved=2-3"));
+}
+
+#[test]
+fn the_content_base_is_the_streams_address_with_a_slash_behind_its_path() {
+    for (asked, base) in [
+        ("rtsp://h:8554/movie", "rtsp://h:8554/movie/"),
+        ("rtsp://h:8554/movie/", "rtsp://h:8554/movie/"),
+        ("RTSP://HOST.Example/a%20b/C%C3%A4", "rtsp://HOST.Example/a%20b/C%C3%A4/"),
+        ("rtsp://u:p@h/movie", "rtsp://h/movie/"),
+        ("rtsp://[2001:db8::1]:554/movie", "rtsp://[2001:db8::1]:554/movie/"),
+        ("rtsp://h/movie?x=1&y=2", "rtsp://h/movie/?x=1&y=2"),
+        ("rtsp://h/movie?x=1/", "rtsp://h/movie/?x=1"),
+        ("rtsp://h/movie/trackID=1", "rtsp://h/movie/"),
+        ("rtsp://h", "rtsp://h/"),
+    ] {
+        let mut server = Server::new();
+        let response = server.ask(&format!("DESCRIBE {asked} RTSP/1.0|CSeq: 1"));
+        assert_eq!(response.fields.get("Content-Base"), Some(base), "{asked}");
+        // However a client joins base and control, the track is found.
+        let asked = ControlPath::parse(asked).unwrap();
+        let (path, query) = base.split_once('?').unwrap_or((base, ""));
+        for joined in [format!("{base}/trackID=1"), format!("{path}trackID=1?{query}")] {
+            let control = ControlPath::parse(&joined).unwrap();
+            assert_eq!((&control.stream, control.track), (&asked.stream, Some(1)), "{joined}");
+        }
+    }
+}
+
+#[test]
+fn pause_takes_one_place_and_one_to_come_leaves_the_session_playing() {
+    for (range, at) in
+        [("npt=10-", Some(10_000)), ("npt=0:00:10.5", Some(10_500)), ("npt=now-", None)]
+    {
+        let (mut server, id) = Server::playing();
+        let pause = |cseq| {
+            format!("PAUSE rtsp://h/movie RTSP/1.0|CSeq: {cseq}|Session: {id}|Range: {range}")
+        };
+        assert_eq!(server.ask(&pause(3)).status, Status::OK);
+        let Some(Event::Pause { at: told, .. }) = server.questions.last() else { panic!() };
+        assert_eq!(*told, at.map(Duration::from_millis), "{range}");
+        // Paused at once, there is nothing to pause any more.
+        let again = server.ask(&pause(4)).status;
+        let state = Status::METHOD_NOT_VALID_IN_THIS_STATE;
+        assert_eq!(again, if at.is_some() { Status::OK } else { state }, "{range}");
+    }
+}
+
+#[test]
+fn speed_and_scale_are_asked_of_the_driver_and_answered_with_what_it_uses() {
+    let (mut server, id) = Server::ready();
+    let play = server
+        .ask(&format!("PLAY rtsp://h/movie RTSP/1.0|CSeq: 3|Session: {id}|Scale: -1.5|Speed: 2.5"));
+    assert_eq!(play.fields.get("Scale"), Some("-1.5"));
+    assert_eq!(play.fields.get("Speed"), Some("2.5"));
+    let plain = server.ask(&format!("PLAY rtsp://h/movie RTSP/1.0|CSeq: 4|Session: {id}"));
+    assert_eq!((plain.fields.get("Scale"), plain.fields.get("Speed")), (None, None));
 }
 
 #[test]

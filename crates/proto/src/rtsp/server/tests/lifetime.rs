@@ -17,6 +17,24 @@ fn vlc_keeps_its_session_alive_by_get_parameter() {
 }
 
 #[test]
+fn any_request_is_a_sign_of_life_whatever_it_is_answered() {
+    let (mut server, id) = Server::playing();
+    for (request, status) in [
+        (format!("OPTIONS rtsp://h/movie RTSP/1.0|CSeq: 3|Session: {id}"), 200),
+        (format!("OPTIONS * RTSP/1.0|CSeq: 4|Session: {id};timeout=60"), 200),
+        ("OPTIONS * RTSP/1.0|CSeq: 5".to_owned(), 200),
+        (format!("SET_PARAMETER * RTSP/1.0|CSeq: 6|Session: {id}|Ping: Pong"), 200),
+        (format!("BREW rtsp://h/movie RTSP/1.0|CSeq: 7|Session: {id}"), 501),
+    ] {
+        server.wait(seconds(59));
+        assert_eq!(server.ask(&request).status, Status(status), "{request}");
+        assert_eq!(server.deadline, Some(server.now + seconds(60)), "{request}");
+    }
+    server.seen.retain(|output| !matches!(output, Output::Event(Event::Refused { .. })));
+    assert_eq!(server.seen, []);
+}
+
+#[test]
 fn a_session_without_a_sign_of_life_times_out_and_the_connection_follows() {
     let (mut server, id) = Server::playing();
     assert_eq!(server.deadline, Some(server.now + seconds(60)));

@@ -2,6 +2,7 @@ mod dialogue;
 mod lifetime;
 mod refusals;
 mod stream;
+mod transcripts;
 
 use core::time::Duration;
 
@@ -144,7 +145,7 @@ fn answer(connection: &mut Connection, event: &Event) {
             let track = control.track.unwrap_or(0);
             connection.setup(*token, Ok(Chosen { track, transport }))
         }
-        Event::Play { token, tracks, range, scale, .. } => {
+        Event::Play { token, tracks, range, scale, speed, .. } => {
             let rtp_info = tracks.iter().map(|&track| TrackInfo {
                 track,
                 seq: 100 + u16::from(track),
@@ -153,13 +154,15 @@ fn answer(connection: &mut Connection, event: &Event) {
             let playing = Playing {
                 range: range.clone().or(Some(Range::from(Duration::ZERO))),
                 scale: *scale,
+                speed: *speed,
                 rtp_info: rtp_info.collect(),
             };
             connection.play(*token, Ok(playing))
         }
-        Event::Pause { token, .. } => {
-            let at = Range::from(Duration::from_millis(1500));
-            connection.pause(*token, Ok(Some(at)))
+        Event::Pause { token, at, .. } => {
+            let place = at.unwrap_or(Duration::from_millis(1500));
+            let paused = Paused { range: Some(Range::from(place)), later: at.is_some() };
+            connection.pause(*token, Ok(paused))
         }
         Event::Teardown { token, .. } => connection.teardown(*token),
         _ => Ok(()),

@@ -66,6 +66,10 @@ fn what_the_rules_refuse_is_refused_with_its_status() {
         ("PLAY rtsp://h/other RTSP/1.0|CSeq: 1|Session: ID", 404),
         ("PLAY rtsp://h/movie/trackID=0 RTSP/1.0|CSeq: 1|Session: ID", 460),
         ("PLAY rtsp://h/movie/trackID=7 RTSP/1.0|CSeq: 1|Session: ID", 455),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Speed: 0", 400),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: clock=19961108T142300Z-", 501),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: npt=-", 457),
+        ("PLAY rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID|Range: npt=0-now", 457),
         ("PAUSE rtsp://h/movie RTSP/1.0|CSeq: 1|Session: ID", 455),
         ("TEARDOWN rtsp://h/movie RTSP/1.0|CSeq: 1|Session: FFFF", 454),
         ("ANNOUNCE rtsp://h/movie RTSP/1.0|CSeq: 1", 405),
@@ -98,6 +102,7 @@ fn a_refusal_repeats_cseq_and_names_what_is_allowed() {
     assert_eq!(response.fields.get("CSeq"), Some("77"));
     assert_eq!(response.fields.get("Timestamp"), Some("1.5"));
     assert!(response.fields.get("Allow").unwrap().contains("PLAY"));
+    assert_eq!(response.fields.get("Public"), response.fields.get("Allow"));
     let response = server.ask("OPTIONS * RTSP/1.0|CSeq: 78|Require: a, b");
     assert_eq!(response.fields.get("Unsupported"), Some("a, b"));
 }
@@ -134,6 +139,30 @@ fn parameters_are_not_known() {
         let text =
             format!("{method} rtsp://h/a RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 3\r\n\r\nfps");
         server.push(text.as_bytes());
-        assert_eq!(server.responses()[0].status, Status::PARAMETER_NOT_UNDERSTOOD);
+        let response = server.responses().remove(0);
+        assert_eq!(response.status, Status::PARAMETER_NOT_UNDERSTOOD);
+        assert_eq!(response.fields.get("Content-Type"), Some("text/parameters"));
+        assert_eq!(&response.body[..], b"fps\r\n", "the name that is not known");
     }
+}
+
+#[test]
+fn a_place_to_pause_at_is_no_stretch() {
+    for range in ["npt=5-10", "npt=-10", "npt=now-10"] {
+        let (mut server, id) = Server::playing();
+        let pause = format!("PAUSE rtsp://h/movie RTSP/1.0|CSeq: 3|Session: {id}|Range: {range}");
+        assert_eq!(server.ask(&pause).status, Status::INVALID_RANGE, "{range}");
+    }
+}
+
+#[test]
+fn a_refused_transport_says_what_stands_against_each_alternative() {
+    let mut server = Server::new();
+    let refused = server.ask(
+        "SETUP rtsp://h/a RTSP/1.0|CSeq: 1|Transport: RTP/AVP;multicast,RTP/AVP;unicast,RTP/AVP/TCP;mode=record",
+    );
+    assert_eq!(
+        refused.reason,
+        "Unsupported Transport: multicast is not served; client_port is missing; only the mode PLAY is served"
+    );
 }

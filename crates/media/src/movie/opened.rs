@@ -5,26 +5,29 @@ use core::ops::Range;
 use bytes::Bytes;
 use weir_time::Instant;
 
-use super::moov::{Moov, TimeLine, TrackDraft};
 use super::table::{Cursor, RawSample, SampleTable};
-use super::{SkippedTrack, Warnings};
-use crate::h264::AccessUnit;
-use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId};
+use super::{Format, SkippedTrack, TimeLine, Warnings};
+use crate::nal::{AccessUnit, AnnexB, ParameterSets};
+use crate::ts::PacketPlace;
+use crate::{Codec, Error, Frame, KeyKind, Kind, MediaTime, Track, TrackId, av1, vp8, vp9};
 
 /// The structure of a movie file: its tracks and where each of their samples is.
 ///
 /// Samples are grouped by GOPs: a key picture of the first video track up to the next, with the
 /// samples of all other tracks that are decoded in that time. Every sample belongs to exactly one
-/// GOP; what comes before the first key picture belongs to the first. A movie of sound alone is
-/// cut about every second; pictures without a single key picture are one GOP.
+/// GOP; what comes before the first key picture belongs to the first. A movie of sound alone, and
+/// one whose pictures are all key pictures, is cut about every second; pictures without a single
+/// key picture are one GOP.
 ///
-/// Times honour the edit lists: the presentation starts at 0. Samples that are only decoded and
+/// The presentation starts at 0: by the edit lists in MP4, with the first picture or sound in
+/// other formats. Samples that are only decoded and
 /// not shown (before an edit's start) have negative presentation times, and the first decoding
 /// times of a stream with B-frames are negative. [`Movie::gop_at`] of 0 says where to start.
 #[derive(Clone, Debug)]
 pub struct Movie {
+    format: Format,
     tracks: Vec<Track>,
-    indexes: Vec<Index>,
+    indexes: Vec<TrackIndex>,
     skipped: Vec<SkippedTrack>,
     warnings: Vec<String>,
     duration: MediaTime,
@@ -35,10 +38,21 @@ pub struct Movie {
 
 /// Where the samples of a track are.
 #[derive(Clone, Debug)]
-struct Index {
-    table: SampleTable,
-    line: TimeLine,
-    length_bytes: u8,
+pub(crate) struct TrackIndex {
+    pub(crate) table: SampleTable,
+    pub(crate) line: TimeLine,
+    /// Bytes of the length before each NAL unit; 0 where start codes part them.
+    pub(crate) length_bytes: u8,
+    pub(crate) layout: Layout,
+}
+
+/// How the bytes of a sample stand in the part of the file that the table names.
+#[derive(Clone, Debug)]
+pub(crate) enum Layout {
+    /// They are all of it.
+    Whole,
+    /// In transport stream packets, among those of other streams.
+    Packets(PacketPlace),
 }
 
 /// Which samples of the main track GOPs start with.
@@ -57,7 +71,9 @@ pub struct Sample {
     pub index: u32,
     /// Where it starts, in bytes from the start of the file.
     pub offset: u64,
-    /// How many bytes it has.
+    /// How many bytes of the file hold it. In a transport stream these are whole packets, those of
+    /// other streams among them, and several samples may have the same; elsewhere they are the
+    /// sample itself.
     pub bytes: u32,
     /// When it is shown or heard.
     pub pts: MediaTime,
@@ -70,26 +86,21 @@ pub struct Sample {
 }
 
 impl Movie {
-    pub(super) fn new(moov: Moov, mut warnings: Warnings) -> Result<Movie, Error> {
-        let Moov { tracks: drafts, mut skipped, .. } = moov;
-        let (mut tracks, mut indexes) = (Vec::new(), Vec::new());
-        for mut draft in drafts {
-            if draft.table.count() == 0 {
-                let reason = "it has no samples".to_owned();
-                skipped.push(SkippedTrack { trak: draft.trak, codec: None, reason });
-                continue;
-            }
-            draft.settle(&mut warnings);
-            tracks.push(draft.track(TrackId(tracks.len() as u8)));
-            let TrackDraft { table, line, length_bytes, .. } = draft;
-            indexes.push(Index { table, line, length_bytes });
-        }
-        let video = tracks.iter().position(|track| track.codec.kind() == Kind::Video);
+    /// A movie of these tracks, whose ids are their places. An error if there are none.
+    pub(crate) fn new(
+        format: Format,
+        all: Vec<(Track, TrackIndex)>,
+        skipped: Vec<SkippedTrack>,
+        mut warnings: Warnings,
+    ) -> Result<Movie, Error> {
+        let (tracks, indexes): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let video = tracks.iter().position(|track: &Track| track.codec.kind() == Kind::Video);
         let main = video.unwrap_or(0);
-        let Some(index) = indexes.get(main) else {
+        let Some(index): Option<&TrackIndex> = indexes.get(main) else {
             return Err(Error::NoTrack { skipped });
         };
         let starts = match video {
+            Some(_) if index.are_all_keys() => Starts::Every(index.samples_in_a_second()),
             Some(_) if index.table.keys.count(index.table.count()) > 0 => Starts::Keys,
             Some(_) => {
                 warnings.push(format!("track {main} has no key picture"));
@@ -99,7 +110,13 @@ impl Movie {
         };
         let duration =
             indexes.iter().map(|index| index.line.end(&index.table)).max().unwrap_or_default();
-        Ok(Movie { tracks, indexes, skipped, warnings: warnings.0, duration, main, starts })
+        let warnings = warnings.0;
+        Ok(Movie { format, tracks, indexes, skipped, warnings, duration, main, starts })
+    }
+
+    /// The container that it stands in.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The tracks that can be played, each at the place that its id says.
@@ -130,12 +147,15 @@ impl Movie {
     /// How many bytes the samples of a track have together.
     pub fn sample_bytes(&self, track: TrackId) -> u64 {
         let index = self.indexes.get(usize::from(track.0));
-        index.map_or(0, |index| index.table.sizes.sum(0, index.table.count()))
+        index.map_or(0, |index| match &index.layout {
+            Layout::Whole => index.table.sizes.sum(0, index.table.count()),
+            Layout::Packets(place) => place.media_bytes,
+        })
     }
 
     /// How many GOPs there are: at least one.
     pub fn gops(&self) -> u32 {
-        let Some(Index { table, .. }) = self.indexes.get(self.main) else {
+        let Some(TrackIndex { table, .. }) = self.indexes.get(self.main) else {
             return 0;
         };
         match self.starts {
@@ -165,7 +185,8 @@ impl Movie {
         first.map_or(self.duration, |(line, sample)| line.pts(sample.dts, sample.shift))
     }
 
-    /// The samples of a GOP, of all tracks, in the order of their decoding times.
+    /// The samples of a GOP, of all tracks, in the order of their decoding times. G.711 that the
+    /// file has one by one comes in runs of up to 20 ms, each as one sample.
     pub fn gop_samples(&self, gop: u32) -> GopSamples<'_> {
         let queues = (0..self.indexes.len()).filter_map(|track| {
             let index = self.indexes.get(track)?;
@@ -177,6 +198,27 @@ impl Movie {
             Some(Queue { id, is_main: track == self.main, line: index.line, next, cursor })
         });
         GopSamples { queues: queues.collect() }
+    }
+
+    /// How many samples [`Movie::gop_samples`] gives of each GOP, and how many bytes of the file
+    /// hold them, without looking at each.
+    pub fn gop_totals(&self) -> impl Iterator<Item = (u32, u64)> {
+        let mut starts = vec![0; self.indexes.len()];
+        (0..self.gops()).map(move |gop| {
+            let (mut samples, mut bytes) = (0u32, 0u64);
+            for (track, (start, index)) in starts.iter_mut().zip(&self.indexes).enumerate() {
+                let end = self.boundary(track, gop.saturating_add(1));
+                let cursor = index.table.cursor(*start, end);
+                let count = match cursor.size_hint() {
+                    (least, Some(most)) if least == most => most,
+                    _ => cursor.count(),
+                };
+                samples = samples.saturating_add(count as u32);
+                bytes = bytes.saturating_add(index.table.sizes.sum(*start, end));
+                *start = end;
+            }
+            (samples, bytes)
+        })
     }
 
     /// The parts of the file that hold the samples of a GOP, ascending. What lies between two
@@ -221,16 +263,21 @@ impl Movie {
                 got_bytes: bytes.len() as u64,
             });
         }
+        let bytes = match &index.layout {
+            Layout::Whole => bytes,
+            Layout::Packets(place) => {
+                place.payload(sample.index, &bytes).map_err(|error| self.at(error, sample))?
+            }
+        };
         let (payload, key) = match codec {
-            Codec::H264(config) => {
-                let unit = AccessUnit::from_length_prefixed(config, &bytes, index.length_bytes)
-                    .map_err(|error| in_sample(error, sample))?;
-                let key = match (unit.key, sample.key) {
-                    // The file knows where decoding can start, and this is no IDR picture.
-                    (KeyKind::Delta, KeyKind::Key) => KeyKind::Recovery,
-                    (key, _) => key,
-                };
-                (unit.payload, key)
+            Codec::H264(config) => self.access_unit(config, &bytes, index.length_bytes, sample)?,
+            Codec::H265(config) => self.access_unit(config, &bytes, index.length_bytes, sample)?,
+            Codec::Vp8(_) => (bytes.clone(), start(vp8::key(&bytes), sample)),
+            Codec::Vp9(_) => (bytes.clone(), start(vp9::key(&bytes), sample)),
+            Codec::Av1(_) => {
+                let unit =
+                    av1::TemporalUnit::from_obus(&bytes).map_err(|error| self.at(error, sample))?;
+                (unit.payload, start(unit.key, sample))
             }
             _ => (bytes, KeyKind::Key),
         };
@@ -249,7 +296,53 @@ impl Movie {
 
     /// Bytes of memory that the tables take.
     pub fn memory_bytes(&self) -> usize {
-        self.indexes.iter().map(|index| index.table.memory_bytes()).sum()
+        let layouts = self.indexes.iter().map(|index| match &index.layout {
+            Layout::Whole => 0,
+            Layout::Packets(place) => place.memory_bytes(),
+        });
+        let tables = self.indexes.iter().map(|index| index.table.memory_bytes());
+        tables.chain(layouts).sum()
+    }
+
+    /// The payload of a sample of NAL units, behind lengths or, with `length_bytes` 0, behind start
+    /// codes, and whether decoding can start there.
+    fn access_unit(
+        &self,
+        config: &impl ParameterSets,
+        bytes: &Bytes,
+        length_bytes: u8,
+        sample: &Sample,
+    ) -> Result<(Bytes, KeyKind), Error> {
+        let unit = match length_bytes {
+            0 => AccessUnit::from_nals(config, AnnexB::new(bytes)),
+            length => AccessUnit::from_length_prefixed(config, bytes, length)
+                .map_err(|error| self.at(error, sample))?,
+        };
+        Ok((unit.payload, start(unit.key, sample)))
+    }
+
+    /// An error in a sample, with its place in the file.
+    fn at(&self, error: Error, sample: &Sample) -> Error {
+        let (track, index) = (sample.track.0, sample.index);
+        match (error, self.format) {
+            (Error::Syntax { offset, reason, .. }, Format::Mp4) => Error::Mp4 {
+                path: format!("mdat (track {track}, sample {index})"),
+                offset: sample.offset.saturating_add(offset as u64),
+                reason,
+            },
+            // What was read is not how it stands in the packets.
+            (Error::Syntax { what, offset, reason }, Format::Ts) => Error::container(
+                format!("track {track}, sample {index}"),
+                sample.offset,
+                format!("{what}, byte {offset}: {reason}"),
+            ),
+            (Error::Syntax { what, offset, reason }, _) => Error::container(
+                format!("track {track}, sample {index}"),
+                sample.offset.saturating_add(offset as u64),
+                format!("{what}: {reason}"),
+            ),
+            (error, _) => error,
+        }
     }
 
     /// The sample of the main track that a GOP starts with.
@@ -257,7 +350,7 @@ impl Movie {
         let table = &self.indexes.get(self.main)?.table;
         let first = match self.starts {
             Starts::Keys => table.keys.get(gop)?,
-            Starts::Every(samples) => gop.checked_mul(samples)?,
+            Starts::Every(samples) => table.run_start(gop.checked_mul(samples)?),
         };
         (first < table.count()).then_some(first)
     }
@@ -280,16 +373,20 @@ impl Movie {
             return index.table.count();
         };
         let start = line.dts(sample.dts);
-        index.table.first_where(|dts| index.line.dts(dts) >= start)
+        index.table.run_start(index.table.first_where(|dts| index.line.dts(dts) >= start))
     }
 
     fn raw(&self, track: usize, index: u32) -> Option<(TimeLine, RawSample)> {
-        let Index { table, line, .. } = self.indexes.get(track)?;
+        let TrackIndex { table, line, .. } = self.indexes.get(track)?;
         Some((*line, table.cursor(index, index.checked_add(1)?).next()?))
     }
 }
 
-impl Index {
+impl TrackIndex {
+    fn are_all_keys(&self) -> bool {
+        self.table.count() > 1 && self.table.keys.all_below >= self.table.count()
+    }
+
     fn samples_in_a_second(&self) -> u32 {
         let delta = self.table.times.iter().map(|run| run.delta).find(|&delta| delta > 0);
         (self.line.rate_hz / delta.unwrap_or(1)).max(1)
@@ -342,14 +439,12 @@ impl Iterator for GopSamples<'_> {
     }
 }
 
-fn in_sample(error: Error, sample: &Sample) -> Error {
-    match error {
-        Error::Syntax { offset, reason, .. } => Error::Mp4 {
-            path: format!("mdat (track {}, sample {})", sample.track.0, sample.index),
-            offset: sample.offset.saturating_add(offset as u64),
-            reason,
-        },
-        error => error,
+/// Whether decoding can start at a sample that by itself says `key`.
+fn start(key: KeyKind, sample: &Sample) -> KeyKind {
+    match (key, sample.key) {
+        // The file knows where decoding can start, and this is no IDR picture.
+        (KeyKind::Delta, KeyKind::Key) => KeyKind::Recovery,
+        (key, _) => key,
     }
 }
 

@@ -1,64 +1,66 @@
-//! The samples of a track in a few bytes each.
+//! The samples of a track in a few bytes each, whatever container they stand in.
 
 /// Where each sample of a track is, when it is decoded and shown, and whether decoding can start
 /// there. Samples are counted from 0; times are in ticks of the track's time scale. Samples that
 /// have something in common are kept as runs, sizes and offsets in as few bytes as they need.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SampleTable {
-    pub(super) sizes: Sizes,
-    pub(super) chunks: Chunks,
-    pub(super) times: Vec<TimeRun>,
-    pub(super) shifts: Vec<ShiftRun>,
-    pub(super) keys: Keys,
+pub(crate) struct SampleTable {
+    pub(crate) sizes: Sizes,
+    pub(crate) chunks: Chunks,
+    pub(crate) times: Vec<TimeRun>,
+    pub(crate) shifts: Vec<ShiftRun>,
+    pub(crate) keys: Keys,
+    /// How many samples, all of one size, a cursor may give out as one; 0 like 1.
+    pub(crate) run_max: u32,
     /// Where the bytes of the last sample that was appended end.
-    next_offset: u64,
+    pub(crate) next_offset: u64,
 }
 
 /// Samples with the same duration, up to the next run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TimeRun {
-    pub(super) dts: i64,
-    pub(super) first: u32,
-    pub(super) delta: u32,
+pub(crate) struct TimeRun {
+    pub(crate) dts: i64,
+    pub(crate) first: u32,
+    pub(crate) delta: u32,
 }
 
 /// Samples with the same distance from decoding to presentation, up to the next run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ShiftRun {
-    pub(super) first: u32,
-    pub(super) shift: i32,
+pub(crate) struct ShiftRun {
+    pub(crate) first: u32,
+    pub(crate) shift: i32,
 }
 
 /// One sample as the table has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RawSample {
-    pub(super) index: u32,
-    pub(super) offset: u64,
-    pub(super) bytes: u32,
-    pub(super) dts: i64,
-    pub(super) shift: i32,
-    pub(super) delta: u32,
-    pub(super) key: bool,
+pub(crate) struct RawSample {
+    pub(crate) index: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u32,
+    pub(crate) dts: i64,
+    pub(crate) shift: i32,
+    pub(crate) delta: u32,
+    pub(crate) key: bool,
 }
 
 impl SampleTable {
     /// A table of samples of which nothing is known but their sizes.
-    pub(super) fn of_sizes(sizes: Sizes) -> Self {
+    pub(crate) fn of_sizes(sizes: Sizes) -> Self {
         SampleTable { sizes, ..SampleTable::default() }
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.sizes.count()
     }
 
     /// The decoding time of a sample.
-    pub(super) fn dts(&self, index: u32) -> i64 {
+    pub(crate) fn dts(&self, index: u32) -> i64 {
         let run = self.times.partition_point(|run| run.first <= index).checked_sub(1);
         run.and_then(|run| self.times.get(run)).map_or(0, |run| run.dts_of(index))
     }
 
     /// Where the last sample ends in time.
-    pub(super) fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         let Some(last) = self.count().checked_sub(1) else {
             return 0;
         };
@@ -68,7 +70,7 @@ impl SampleTable {
 
     /// The first sample in `0..count` for which `later` holds, given that it holds for all after
     /// it; `count` if there is none.
-    pub(super) fn first_where(&self, later: impl Fn(i64) -> bool) -> u32 {
+    pub(crate) fn first_where(&self, later: impl Fn(i64) -> bool) -> u32 {
         let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -81,8 +83,26 @@ impl SampleTable {
         low
     }
 
+    /// The sample that the run starts with which a sample belongs to: see [`Cursor`].
+    pub(crate) fn run_start(&self, index: u32) -> u32 {
+        let chunk = self.chunks.firsts.partition_point(|&first| first <= index).saturating_sub(1);
+        let first = self.chunks.firsts.get(chunk).copied().unwrap_or(0).min(index);
+        index - (index - first) % self.run_samples(chunk)
+    }
+
+    /// Samples in each run of a chunk but the last: as many in each, so that none is short.
+    fn run_samples(&self, chunk: usize) -> u32 {
+        if self.run_max <= 1 {
+            return 1;
+        }
+        let first = self.chunks.firsts.get(chunk).copied().unwrap_or(0);
+        let end = self.chunks.firsts.get(chunk + 1).copied().unwrap_or(self.count());
+        let count = end.saturating_sub(first).max(1);
+        count.div_ceil(count.div_ceil(self.run_max))
+    }
+
     /// The samples from `from` to before `to`.
-    pub(super) fn cursor(&self, from: u32, to: u32) -> Cursor<'_> {
+    pub(crate) fn cursor(&self, from: u32, to: u32) -> Cursor<'_> {
         let to = to.min(self.count());
         let from = from.min(to);
         let chunk = self.chunks.firsts.partition_point(|&first| first <= from).saturating_sub(1);
@@ -99,8 +119,8 @@ impl SampleTable {
         }
     }
 
-    /// Adds a sample of a fragment. Its decoding time is not before that of the last one.
-    pub(super) fn append(&mut self, sample: &RawSample) {
+    /// Adds a sample. Its decoding time is not before that of the last one.
+    pub(crate) fn append(&mut self, sample: &RawSample) {
         let index = self.count();
         let chunk_first = self.chunks.firsts.last().copied();
         if self.next_offset != sample.offset
@@ -117,17 +137,17 @@ impl SampleTable {
         if self.shifts.last().map_or(0, |run| run.shift) != sample.shift {
             self.shifts.push(ShiftRun { first: index, shift: sample.shift });
         }
-        if self.keys.all_below == u32::MAX {
-            self.keys.all_below = index;
-        }
-        if sample.key {
-            self.keys.later.push(index);
+        match (self.keys.all_below, sample.key) {
+            (u32::MAX, true) => {}
+            (u32::MAX, false) => self.keys.all_below = index,
+            (_, true) => self.keys.later.push(index),
+            (_, false) => {}
         }
         self.sizes.each.push(u64::from(sample.bytes));
     }
 
     /// Gives back what was reserved and not used.
-    pub(super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.sizes.each.shrink();
         self.chunks.firsts.shrink_to_fit();
         self.chunks.offsets.shrink();
@@ -137,7 +157,7 @@ impl SampleTable {
     }
 
     /// Bytes of memory that it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         self.sizes.each.memory_bytes()
             + self.chunks.offsets.memory_bytes()
             + self.times.capacity() * size_of::<TimeRun>()
@@ -147,7 +167,7 @@ impl SampleTable {
 }
 
 impl TimeRun {
-    pub(super) fn dts_of(&self, index: u32) -> i64 {
+    pub(crate) fn dts_of(&self, index: u32) -> i64 {
         let samples = i64::from(index.saturating_sub(self.first));
         self.dts.saturating_add(samples.saturating_mul(i64::from(self.delta)))
     }
@@ -155,18 +175,18 @@ impl TimeRun {
 
 /// The bytes of each sample: first some that are all of one size, then each for itself.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sizes {
-    pub(super) same_bytes: u32,
-    pub(super) same_count: u32,
-    pub(super) each: Numbers,
+pub(crate) struct Sizes {
+    pub(crate) same_bytes: u32,
+    pub(crate) same_count: u32,
+    pub(crate) each: Numbers,
 }
 
 impl Sizes {
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.same_count.saturating_add(self.each.len() as u32)
     }
 
-    pub(super) fn get(&self, index: u32) -> u32 {
+    pub(crate) fn get(&self, index: u32) -> u32 {
         match index.checked_sub(self.same_count) {
             None => self.same_bytes,
             Some(index) => self.each.get(index as usize) as u32,
@@ -174,7 +194,7 @@ impl Sizes {
     }
 
     /// The bytes of the samples from `from` to before `to`.
-    pub(super) fn sum(&self, from: u32, to: u32) -> u64 {
+    pub(crate) fn sum(&self, from: u32, to: u32) -> u64 {
         let same = to.min(self.same_count).saturating_sub(from);
         let same_bytes = u64::from(same) * u64::from(self.same_bytes);
         (from.max(self.same_count)..to).map(|index| u64::from(self.get(index))).sum::<u64>()
@@ -184,19 +204,26 @@ impl Sizes {
 
 /// Runs of samples that follow one another in the file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     /// The first sample of each.
-    pub(super) firsts: Vec<u32>,
+    pub(crate) firsts: Vec<u32>,
     /// Where each starts.
-    pub(super) offsets: Numbers,
+    pub(crate) offsets: Numbers,
 }
 
 impl Chunks {
-    /// Adds a chunk of `count` samples from `first` on, cut into pieces, so that the way to a
+    /// Adds a chunk of `count` samples from `first` on: joined to the one before where all samples
+    /// have one size and it follows in the file, and else cut into pieces, so that the way to a
     /// sample is short in files with one chunk for all. Returns where it ends.
-    pub(super) fn push(&mut self, first: u32, count: u32, offset: u64, sizes: &Sizes) -> u64 {
+    pub(crate) fn push(&mut self, first: u32, count: u32, offset: u64, sizes: &Sizes) -> u64 {
         let end = first.saturating_add(count);
         if end <= sizes.same_count {
+            if let Some(&before) = self.firsts.last() {
+                let last = self.offsets.get(self.firsts.len() - 1);
+                if last.saturating_add(sizes.sum(before, first)) == offset {
+                    return offset.saturating_add(sizes.sum(first, end));
+                }
+            }
             self.firsts.push(first);
             self.offsets.push(offset);
             return offset.saturating_add(sizes.sum(first, end));
@@ -215,9 +242,9 @@ impl Chunks {
 
 /// The samples at which decoding can start: all before one, and some of those after it.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
-    pub(super) all_below: u32,
-    pub(super) later: Vec<u32>,
+pub(crate) struct Keys {
+    pub(crate) all_below: u32,
+    pub(crate) later: Vec<u32>,
 }
 
 impl Default for Keys {
@@ -228,17 +255,17 @@ impl Default for Keys {
 }
 
 impl Keys {
-    pub(super) fn has(&self, index: u32) -> bool {
+    pub(crate) fn has(&self, index: u32) -> bool {
         index < self.all_below || self.later.binary_search(&index).is_ok()
     }
 
     /// How many there are among `samples` samples.
-    pub(super) fn count(&self, samples: u32) -> u32 {
+    pub(crate) fn count(&self, samples: u32) -> u32 {
         self.all_below.min(samples).saturating_add(self.later.len() as u32)
     }
 
     /// The sample that is the `number`th of them.
-    pub(super) fn get(&self, number: u32) -> Option<u32> {
+    pub(crate) fn get(&self, number: u32) -> Option<u32> {
         match number.checked_sub(self.all_below) {
             None => Some(number),
             Some(later) => self.later.get(later as usize).copied(),
@@ -248,7 +275,7 @@ impl Keys {
 
 /// Numbers in the least width that holds all of them.
 #[derive(Clone, Debug)]
-pub(super) enum Numbers {
+pub(crate) enum Numbers {
     U16(Vec<u16>),
     U32(Vec<u32>),
     U64(Vec<u64>),
@@ -261,7 +288,7 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Numbers::U16(all) => all.len(),
             Numbers::U32(all) => all.len(),
@@ -270,7 +297,7 @@ impl Numbers {
     }
 
     /// The number at a place; 0 where there is none.
-    pub(super) fn get(&self, index: usize) -> u64 {
+    pub(crate) fn get(&self, index: usize) -> u64 {
         match self {
             Numbers::U16(all) => all.get(index).copied().unwrap_or(0).into(),
             Numbers::U32(all) => all.get(index).copied().unwrap_or(0).into(),
@@ -278,7 +305,7 @@ impl Numbers {
         }
     }
 
-    pub(super) fn push(&mut self, number: u64) {
+    pub(crate) fn push(&mut self, number: u64) {
         match self {
             Numbers::U16(all) => match u16::try_from(number) {
                 Ok(number) => all.push(number),
@@ -298,7 +325,7 @@ impl Numbers {
         }
     }
 
-    fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         match self {
             Numbers::U16(all) => all.shrink_to_fit(),
             Numbers::U32(all) => all.shrink_to_fit(),
@@ -306,7 +333,7 @@ impl Numbers {
         }
     }
 
-    fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Numbers::U16(all) => all.capacity() * 2,
             Numbers::U32(all) => all.capacity() * 4,
@@ -315,9 +342,10 @@ impl Numbers {
     }
 }
 
-/// Walks over samples one by one.
+/// Walks over samples one by one; where a table has runs, over runs of samples that follow one
+/// another in the file and last equally long, each as if it were one sample.
 #[derive(Clone, Debug)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     table: &'a SampleTable,
     index: u32,
     to: u32,
@@ -349,23 +377,46 @@ impl Iterator for Cursor<'_> {
         }
         let time = table.times.get(self.time);
         let shift = self.shift.checked_sub(1).and_then(|run| table.shifts.get(run));
+        let samples = self.run_from(index);
         let sample = RawSample {
             index,
             offset: self.offset,
-            bytes: table.sizes.get(index),
+            bytes: table.sizes.get(index).saturating_mul(samples),
             dts: time.map_or(0, |run| run.dts_of(index)),
             shift: shift.map_or(0, |run| run.shift),
-            delta: time.map_or(0, |run| run.delta),
+            delta: time.map_or(0, |run| run.delta).saturating_mul(samples),
             key: table.keys.has(index),
         };
         self.offset = self.offset.saturating_add(u64::from(sample.bytes));
-        self.index += 1;
+        self.index += samples;
         Some(sample)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = (self.to - self.index) as usize;
-        (left, Some(left))
+        let runs = if self.table.run_max <= 1 { left } else { left.min(1) };
+        (runs, Some(left))
+    }
+}
+
+impl Cursor<'_> {
+    /// How many samples from this one on go out as one: up to where something changes.
+    fn run_from(&self, index: u32) -> u32 {
+        let table = self.table;
+        if table.run_max <= 1 {
+            return 1;
+        }
+        let chunk = table.chunks.firsts.get(self.chunk).copied().unwrap_or(0).min(index);
+        let samples = table.run_samples(self.chunk);
+        let run_end = (index - (index - chunk) % samples).saturating_add(samples);
+        let changes = [
+            table.chunks.firsts.get(self.chunk + 1).copied(),
+            table.times.get(self.time + 1).map(|run| run.first),
+            table.shifts.get(self.shift).map(|run| run.first),
+            Some(self.to),
+        ];
+        let end = changes.into_iter().flatten().fold(run_end, u32::min);
+        end.saturating_sub(index).max(1)
     }
 }
 
