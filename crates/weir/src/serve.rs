@@ -272,11 +272,12 @@ impl Plan {
         for name in &live {
             text += &format!("  live   {}\n", url(name));
         }
-        for name in movies {
+        // What is odd about some of them stands in the log.
+        for name in movies.iter().take(MOVIES_SHOWN) {
             text += &format!("  movie  {}\n", url(name));
         }
-        for warning in warnings {
-            text += &format!("  note   {warning}\n");
+        if movies.len() > MOVIES_SHOWN {
+            text += &format!("  and {} more movies\n", movies.len() - MOVIES_SHOWN);
         }
         if live.is_empty() && movies.is_empty() {
             text += "  no movie yet: the folders are looked through again and again\n";
@@ -288,6 +289,9 @@ impl Plan {
         text
     }
 }
+
+/// Movies that the banner names one by one; in JSON it names all.
+const MOVIES_SHOWN: usize = 40;
 
 /// Where a server listens, for people.
 fn in_words(address: SocketAddr) -> String {

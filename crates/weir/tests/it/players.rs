@@ -112,7 +112,7 @@ impl<'a> Gstreamer<'a> {
     }
 }
 
-const START_TRIES_MAX: usize = 3;
+const START_TRIES_MAX: usize = 5;
 
 fn copy(command: &Command) -> Command {
     let mut copy = Command::new(command.get_program());
