@@ -16,7 +16,7 @@ use crate::measure::{Measure, Taken};
 use crate::rtsp::{Outcome, Settings, run};
 
 /// Plays a stream as the settings say, and gives what was seen of it beside how the play ended.
-/// Records go to `records`; [`Seen::report`] wants their summary.
+/// Records go to `records`; `Seen::report` wants their summary.
 pub async fn stream(host: &Host, settings: Settings, records: &Sink) -> (Outcome, Seen) {
     // It is in the settings as the user wrote it.
     let source = match Url::parse(&settings.dial.url) {

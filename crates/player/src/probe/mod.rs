@@ -1,6 +1,6 @@
 //! What a stream or a file is made of: its tracks, and what was measured of their frames.
 //!
-//! [`file`] reads a movie file's index, [`stream`] plays a stream for a while. Both give a
+//! [`file()`] reads a movie file's index, [`stream`] plays a stream for a while. Both give a
 //! [`Report`], which [`Report::in_words`] puts into words.
 
 mod codec;
