@@ -25,6 +25,7 @@ pub enum Looks {
 /// Any other method, an address with a scheme, another transport or a blank line before one of
 /// these say that it is real RTSP. Once it is said it stays, whatever follows.
 pub fn looks_classroom(bytes: &[u8]) -> Looks {
+    let bytes = bytes.get(..LOOK_BYTES_MAX).unwrap_or(bytes);
     let Some(first) = line(bytes, 0) else {
         return Looks::NotYet;
     };

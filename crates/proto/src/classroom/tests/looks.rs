@@ -82,3 +82,12 @@ proptest! {
         fuzz_looks_classroom(words.concat().as_bytes());
     }
 }
+
+#[test]
+fn what_comes_too_late_to_tell_changes_nothing() {
+    let mut bytes = b"SETUP movie.Mjpeg RTSP/1.0\n".to_vec();
+    bytes.extend(b"CSeq: 1\n".repeat(600));
+    assert_eq!(looks_classroom(&bytes), Looks::No);
+    bytes.extend(b"Transport: RTP/UDP; client_port= 25000\n");
+    assert_eq!(looks_classroom(&bytes), Looks::No);
+}
