@@ -59,8 +59,8 @@ pub(crate) struct Chunk {
 
 /// About what a chunk is: small, for each viewer holds two, and so long that the next is read
 /// meanwhile. A group of pictures that has more of both is cut.
-const CHUNK_BYTES: u64 = 256 << 10;
-const CHUNK_SPAN: Duration = Duration::from_millis(500);
+const CHUNK_BYTES: u64 = 192 << 10;
+const CHUNK_SPAN: Duration = Duration::from_millis(400);
 /// What a group that is short or slow may come to in one chunk.
 const CHUNK_FRAMES_MAX: u64 = 1024;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
