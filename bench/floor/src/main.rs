@@ -18,6 +18,7 @@
 
 mod churn;
 mod count;
+mod greeting;
 mod receive;
 mod rtsp;
 mod send;

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 
 use crate::Transport;
 use crate::count::{Counts, Interleaved, RtpStream};
+use crate::greeting;
 use crate::rtsp::{self, Session, Wish};
 use crate::sys::{self, DatagramDrain, Epoll};
 
@@ -439,8 +440,10 @@ fn join(wish: &Wish, viewer: usize) -> anyhow::Result<Joined> {
         address.parse().with_context(|| format!("{}: expected floor://ADDRESS:PORT", wish.url))?;
     match wish.transport {
         Transport::Tcp => {
-            let stream = TcpStream::connect(address)?;
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
             sys::pin_cubic(&stream).context("cannot pin CUBIC")?;
+            greeting::ask(&mut stream)?;
             Ok(Joined::FloorTcp(stream))
         }
         Transport::Udp => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::Transport;
+use crate::greeting;
 use crate::sys::{self, Epoll, Ready, Trains};
 use crate::trace::{Batch, Packets, Sound, Trace};
 
@@ -191,8 +192,9 @@ impl Sender {
     fn join(&mut self) -> anyhow::Result<()> {
         match self {
             Sender::Tcp { listener, viewers, .. } => {
-                let (stream, _) = listener.accept()?;
+                let (mut stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
+                greeting::answer(&mut stream)?;
                 stream.set_nonblocking(true)?;
                 viewers.push(TcpViewer { stream, pending_bytes: 0, gone: false });
             }

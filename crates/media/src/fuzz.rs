@@ -18,7 +18,7 @@ pub fn fuzz_movie(data: &[u8]) {
             Ok(Step::Need { offset, bytes }) => {
                 let range = offset as usize..(offset + bytes) as usize;
                 let part = data.get(range).expect("an opener stays within the file");
-                opener.feed(offset, part).expect("these bytes were asked for");
+                opener.feed(offset, part.to_vec()).expect("these bytes were asked for");
             }
             Ok(Step::Done(movie)) => return walk(&movie, data),
             Err(error) => return drop(error.to_string()),

@@ -66,7 +66,7 @@ fn open(file: &[u8]) -> Result<Movie, Error> {
     loop {
         match opener.poll()? {
             Step::Need { offset, bytes } => {
-                opener.feed(offset, &file[offset as usize..][..bytes as usize])?;
+                opener.feed(offset, file[offset as usize..][..bytes as usize].to_vec())?;
             }
             Step::Done(movie) => return Ok(*movie),
         }

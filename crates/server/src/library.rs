@@ -324,7 +324,7 @@ fn check(path: &Path) -> Result<(), String> {
                 left -= bytes;
                 let mut data = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
                 file.read_exact_at(&mut data, offset).map_err(in_words)?;
-                opener.feed(offset, &data).map_err(|error| error.to_string())?;
+                opener.feed(offset, data).map_err(|error| error.to_string())?;
             }
         }
     }

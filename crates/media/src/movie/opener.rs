@@ -1,5 +1,7 @@
 //! Tells a file's format by its content, and has it read by whoever knows that.
 
+use bytes::Bytes;
+
 use super::{Format, Movie};
 use crate::{Error, flv, mjpeg, mp4, ts};
 
@@ -13,7 +15,7 @@ use crate::{Error, flv, mjpeg, mp4, ts};
 ///     loop {
 ///         match opener.poll()? {
 ///             Step::Need { offset, bytes } => {
-///                 opener.feed(offset, &file[offset as usize..][..bytes as usize])?;
+///                 opener.feed(offset, file[offset as usize..][..bytes as usize].to_vec())?;
 ///             }
 ///             Step::Done(movie) => return Ok(*movie),
 ///         }
@@ -107,7 +109,8 @@ impl Opener {
 
     /// Brings the bytes that [`Step::Need`] asked for, neither more nor fewer. What is wrong with
     /// them is told by [`Opener::poll`].
-    pub fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    pub fn feed(&mut self, offset: u64, data: impl Into<Bytes>) -> Result<(), Error> {
+        let data = data.into();
         let (needed_offset, needed_bytes) = self.needed.unwrap_or((0, 0));
         if (offset, data.len() as u64) != (needed_offset, needed_bytes) {
             let (got_offset, got_bytes) = (offset, data.len() as u64);
@@ -145,13 +148,13 @@ impl Opener {
         }
     }
 
-    fn take(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, offset: u64, data: Bytes) -> Result<(), Error> {
         let file_bytes = self.file_bytes;
         match &mut self.reader {
-            Reader::Head => self.reader = reader(data, file_bytes)?,
+            Reader::Head => self.reader = reader(&data, file_bytes)?,
             Reader::Mp4(opener) => return opener.feed(offset, data),
             Reader::Scan { scan, at, step_bytes } => {
-                let next = scan.read(offset, data)?;
+                let next = scan.read(offset, &data)?;
                 let is_all = offset + data.len() as u64 >= file_bytes;
                 (*at, *step_bytes) = match next > offset {
                     true => (next, STEP_BYTES),

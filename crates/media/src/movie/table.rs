@@ -197,8 +197,8 @@ impl Sizes {
     pub(crate) fn sum(&self, from: u32, to: u32) -> u64 {
         let same = to.min(self.same_count).saturating_sub(from);
         let same_bytes = u64::from(same) * u64::from(self.same_bytes);
-        (from.max(self.same_count)..to).map(|index| u64::from(self.get(index))).sum::<u64>()
-            + same_bytes
+        let place = |index: u32| index.saturating_sub(self.same_count) as usize;
+        self.each.sum(place(from), place(to)) + same_bytes
     }
 }
 
@@ -293,6 +293,31 @@ impl Numbers {
             Numbers::U16(all) => all.len(),
             Numbers::U32(all) => all.len(),
             Numbers::U64(all) => all.len(),
+        }
+    }
+
+    /// These numbers, which are gone through twice: the width is known before the first is kept.
+    pub(crate) fn of(numbers: impl ExactSizeIterator<Item = u64> + Clone) -> Self {
+        let most = numbers.clone().max().unwrap_or(0);
+        if u16::try_from(most).is_ok() {
+            Numbers::U16(numbers.map(|number| number as u16).collect())
+        } else if u32::try_from(most).is_ok() {
+            Numbers::U32(numbers.map(|number| number as u32).collect())
+        } else {
+            Numbers::U64(numbers.collect())
+        }
+    }
+
+    /// The sum of those from one place to before another, as far as there are any.
+    pub(crate) fn sum(&self, from: usize, to: usize) -> u64 {
+        fn within<T: Copy + Into<u64>>(all: &[T], from: usize, to: usize) -> u64 {
+            let some = all.get(from..to.min(all.len())).unwrap_or(&[]);
+            some.iter().map(|&number| number.into()).sum()
+        }
+        match self {
+            Numbers::U16(all) => within(all, from, to),
+            Numbers::U32(all) => within(all, from, to),
+            Numbers::U64(all) => within(all, from, to),
         }
     }
 

@@ -60,7 +60,8 @@ mod tests {
         loop {
             match opener.poll()? {
                 Step::Need { offset, bytes } => {
-                    opener.feed(offset, &file[offset as usize..][..bytes as usize])?;
+                    opener
+                        .feed(offset, file[offset as usize..][..bytes as usize].to_vec().into())?;
                 }
                 Step::Done(movie) => return Ok(*movie),
             }
@@ -71,7 +72,7 @@ mod tests {
     fn other_bytes_than_asked_for_are_refused() {
         let mut opener = Opener::new(100);
         assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 100 })));
-        let message = opener.feed(0, &[0; 99]).unwrap_err().to_string();
+        let message = opener.feed(0, vec![0; 99].into()).unwrap_err().to_string();
         assert_eq!(message, "asked for 100 bytes at 0, got 99 at 0");
         assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 100 })));
     }
@@ -98,7 +99,7 @@ mod tests {
         assert!(matches!(opener.poll(), Ok(Step::Need { offset: 0, bytes: 4096 })));
         let mut head = vec![0; 4096];
         head[..8].copy_from_slice(b"\xf0\0\0\0moov");
-        opener.feed(0, &head).unwrap();
+        opener.feed(0, head.into()).unwrap();
         let message = opener.poll().unwrap_err().to_string();
         assert_eq!(message, "moov at byte 0: 4026531840 bytes, at most 268435456 are read");
         assert!(opener.poll().is_err());

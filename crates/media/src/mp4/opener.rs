@@ -1,5 +1,7 @@
 //! Finds the boxes that say where a movie's samples are.
 
+use bytes::Bytes;
+
 use super::Warnings;
 use super::boxes::{BoxView, FourCc, Header, HeaderFault};
 use super::first_sample;
@@ -20,7 +22,7 @@ pub(crate) struct Opener {
     at: u64,
     box_count: u32,
     /// Bytes of the file from `window_at` on.
-    window: Vec<u8>,
+    window: Bytes,
     window_at: u64,
     needed: Option<(u64, u64)>,
     has_mdat: bool,
@@ -38,7 +40,7 @@ impl Opener {
             file_bytes,
             at: 0,
             box_count: 0,
-            window: Vec::new(),
+            window: Bytes::new(),
             window_at: 0,
             needed: None,
             has_mdat: false,
@@ -64,15 +66,14 @@ impl Opener {
     }
 
     /// Brings the bytes that [`Step::Need`] asked for, neither more nor fewer.
-    pub(crate) fn feed(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn feed(&mut self, offset: u64, data: Bytes) -> Result<(), Error> {
         let (needed_offset, needed_bytes) = self.needed.unwrap_or((0, 0));
         if (offset, data.len() as u64) != (needed_offset, needed_bytes) {
             let (got_offset, got_bytes) = (offset, data.len() as u64);
             return Err(Error::Feed { needed_offset, needed_bytes, got_offset, got_bytes });
         }
         self.needed = None;
-        self.window.clear();
-        self.window.extend_from_slice(data);
+        self.window = data;
         self.window_at = offset;
         Ok(())
     }

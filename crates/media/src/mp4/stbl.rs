@@ -44,9 +44,8 @@ fn read_sizes(stbl: &BoxView<'_>) -> Result<Sizes, Error> {
         if same_bytes > 0 {
             return Ok(Sizes { same_bytes, same_count: count, each: Numbers::default() });
         }
-        for bytes in fields.table::<4>(count)? {
-            sizes.each.push(u32::from_be_bytes(*bytes).into());
-        }
+        let each = fields.table::<4>(count)?.iter();
+        sizes.each = Numbers::of(each.map(|bytes| u32::from_be_bytes(*bytes).into()));
         return Ok(sizes);
     }
     let Some(stz2) = stbl.child(b"stz2")? else {
@@ -89,6 +88,7 @@ fn read_chunks(
     let entry_count = fields.u32()?;
     let runs = fields.table::<12>(entry_count)?;
     let (count, mut sample, mut data_end) = (table.count(), 0u32, 0u64);
+    table.chunks.firsts.reserve(offsets.len().min(count as usize));
     let mut previous = 0;
     for (number, run) in runs.iter().enumerate() {
         let ([first_chunk, per_chunk, description], at) = (three(run), 8 + number * 12);
@@ -143,6 +143,13 @@ impl<'a> ChunkOffsets<'a> {
         fields.version_and_flags()?;
         let count = fields.u32()?;
         Ok(ChunkOffsets::Long(fields.table(count)?))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            ChunkOffsets::Short(all) => all.len(),
+            ChunkOffsets::Long(all) => all.len(),
+        }
     }
 
     fn get(&self, chunk: u32) -> Option<u64> {

@@ -87,7 +87,7 @@ async fn open(host: &Host, path: &Path) -> Result<Opened, Error> {
         match opener.poll()? {
             Step::Need { offset, bytes } => {
                 let data = file.read_at(host, offset, bytes as usize).await?;
-                opener.feed(offset, &data)?;
+                opener.feed(offset, data)?;
             }
             Step::Done(movie) => {
                 let format = movie.format().name();

@@ -17,7 +17,7 @@ fn open(file: &[u8]) -> Movie {
     loop {
         match opener.poll().unwrap() {
             Step::Need { offset, bytes } => {
-                opener.feed(offset, &file[offset as usize..][..bytes as usize]).unwrap();
+                opener.feed(offset, file[offset as usize..][..bytes as usize].to_vec()).unwrap();
             }
             Step::Done(movie) => return *movie,
         }

@@ -341,7 +341,7 @@ fn read_index(file: &File) -> Result<movie::Movie, OpenError> {
                 let data = file
                     .read_at_blocking(offset, usize::try_from(bytes).unwrap_or(usize::MAX))
                     .map_err(OpenError::Io)?;
-                opener.feed(offset, &data).map_err(OpenError::Media)?;
+                opener.feed(offset, data).map_err(OpenError::Media)?;
             }
         }
     }
