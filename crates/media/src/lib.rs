@@ -28,10 +28,12 @@ pub mod fuzz;
 mod bits;
 mod error;
 mod frame;
+mod look;
 mod time;
 mod track;
 
 pub use error::Error;
 pub use frame::{Capture, CaptureSource, Frame, KeyKind};
+pub use look::{Colour, Look};
 pub use time::MediaTime;
 pub use track::{Codec, Kind, Track, TrackId};

@@ -14,17 +14,22 @@ use crate::access::{Access, Action, Credentials, Denied};
 use crate::library::Library;
 use crate::live::{Live, Publisher};
 use crate::movie::{Cache, Movie, Opening};
+use crate::package::Segments;
 
 /// All streams of a server.
 pub struct Hub {
     access: Access,
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    /// Those that have ended and were watched in segments, the newest last: their viewers come
+    /// for the end.
+    ended: Mutex<Vec<Arc<Live>>>,
     #[cfg(test)]
     stubs: Mutex<BTreeMap<String, Arc<Movie>>>,
     library: Library,
     movies: Mutex<BTreeMap<String, Arc<Movie>>>,
     opening: Opening,
     pub(crate) cache: Cache,
+    pub(crate) segments: Segments,
 }
 
 /// A stream that was found.
@@ -50,20 +55,27 @@ impl Stream {
 pub const TRACKS_MAX: usize = 8;
 /// Opened movies that are kept for the next viewer.
 const MOVIES_OPEN_MAX: usize = 64;
+/// Live streams that are kept for a while after their end.
+const ENDED_MAX: usize = 4;
+/// What of the cache is for segments, at most.
+const SEGMENTS_BYTES_MAX: usize = 16 << 20;
 
 impl Hub {
     /// A hub that offers the movies of `library`, and keeps at most `cache_bytes_max` bytes of
     /// them packed.
     pub fn new(library: Library, cache_bytes_max: usize) -> Arc<Hub> {
+        let segments_bytes_max = (cache_bytes_max / 4).min(SEGMENTS_BYTES_MAX);
         Arc::new(Hub {
             access: Access,
             live: Mutex::default(),
+            ended: Mutex::default(),
             #[cfg(test)]
             stubs: Mutex::default(),
             library,
             movies: Mutex::default(),
             opening: Opening::default(),
-            cache: Cache::new(cache_bytes_max),
+            cache: Cache::new(cache_bytes_max - segments_bytes_max),
+            segments: Segments::new(segments_bytes_max),
         })
     }
 
@@ -99,7 +111,8 @@ impl Hub {
         if tracks.is_empty() || tracks.len() > TRACKS_MAX {
             return Err(Error::TrackCount { stream: name.to_owned(), count: tracks.len() });
         }
-        let live = Arc::new(Live::new(name, tracks));
+        let before = self.ended(name);
+        let live = Arc::new(Live::new(name, tracks, before.as_deref()));
         let publisher = Publisher::new(self, Arc::clone(&live))?;
         let mut streams = lock(&self.live);
         if streams.contains_key(name) {
@@ -109,6 +122,7 @@ impl Hub {
         }
         streams.insert(name.to_owned(), live);
         drop(streams);
+        lock(&self.ended).retain(|ended| ended.name() != name);
         Ok(publisher)
     }
 
@@ -117,7 +131,27 @@ impl Hub {
         let mut streams = lock(&self.live);
         if streams.get(live.name()).is_some_and(|there| Arc::ptr_eq(there, live)) {
             streams.remove(live.name());
+            drop(streams);
+            self.keep_ended(live);
         }
+    }
+
+    fn keep_ended(&self, live: &Arc<Live>) {
+        if !live.package().is_watched() {
+            return;
+        }
+        let mut ended = lock(&self.ended);
+        ended.retain(|other| other.name() != live.name());
+        ended.push(Arc::clone(live));
+        if ended.len() > ENDED_MAX {
+            ended.remove(0);
+        }
+    }
+
+    /// A live stream that has ended, while its last segments can still be had. For those who
+    /// watch it in segments: they learn from the playlist that it has ended.
+    pub(crate) fn ended(&self, name: &str) -> Option<Arc<Live>> {
+        lock(&self.ended).iter().find(|live| live.name() == name).cloned()
     }
 
     /// The names of all live streams.

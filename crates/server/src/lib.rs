@@ -23,11 +23,14 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod cache;
 mod error;
 pub mod hub;
 mod library;
 mod live;
 mod movie;
+#[allow(dead_code)]
+mod package;
 mod packing;
 mod report;
 mod ring;

@@ -9,6 +9,7 @@ use weir_time::Instant;
 
 use crate::Error;
 use crate::hub::Hub;
+use crate::package::Package;
 use crate::packing::{Packing, StreamPacker};
 use crate::ring::{Bounds, Ring};
 
@@ -19,11 +20,15 @@ pub struct Live {
     datagrams: Ring<Packed>,
     interleaved: Ring<Packed>,
     frames_refused: AtomicU64,
+    package: Package,
 }
 
 impl Live {
-    pub(crate) fn new(name: &str, tracks: Vec<Track>) -> Self {
+    /// A stream of these tracks. Segments go on where those of `before` ended, a stream of the
+    /// same name.
+    pub(crate) fn new(name: &str, tracks: Vec<Track>, before: Option<&Live>) -> Self {
         Live {
+            package: Package::new(&tracks, before.map(Live::package)),
             name: name.to_owned(),
             tracks: tracks.into_boxed_slice(),
             datagrams: Ring::new(Bounds::default()),
@@ -49,6 +54,11 @@ impl Live {
             Packing::Datagrams | Packing::Classroom => &self.datagrams,
             Packing::Interleaved => &self.interleaved,
         }
+    }
+
+    /// Its segments for HLS and DASH.
+    pub(crate) fn package(&self) -> &Package {
+        &self.package
     }
 
     /// Frames that no packer took, because their payload was not what their codec says.
@@ -87,6 +97,12 @@ impl Publisher {
         self.push_all(std::slice::from_ref(frame), now)
     }
 
+    /// Says that a track's parameter sets are others from the next frame on. Segments go on behind
+    /// a discontinuity, with a new initialization segment.
+    pub fn change(&mut self, track: &Track) {
+        self.live.package.change(track);
+    }
+
     /// Brings the next frames, which viewers then get together.
     ///
     /// # Errors
@@ -110,12 +126,14 @@ impl Publisher {
         for (packing, slots) in Packing::ALL.into_iter().zip(slots) {
             self.live.ring(packing).push(slots, now);
         }
+        self.live.package.push(frames, now);
         outcome
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        self.live.package.end();
         self.hub.remove(&self.live);
         for packing in Packing::ALL {
             self.live.ring(packing).close();

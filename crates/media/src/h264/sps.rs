@@ -1,7 +1,7 @@
 //! The sequence parameter set, as far as weir looks into it.
 
 use super::NalType;
-use crate::{Error, bits::BitReader, nal::rbsp};
+use crate::{Error, Look, bits::BitReader, nal::rbsp};
 
 /// What a sequence parameter set says of the pictures (ISO/IEC 14496-10 section 7.3.2.1.1).
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct PictureInfo {
     /// max_num_reorder_frames says, or else what section E.2.1 infers. Where that is the size of
     /// the decoded picture buffer it is an upper bound: real streams reorder less.
     pub reorder_depth: u8,
+    /// How they are meant to be seen.
+    pub look: Look,
 }
 
 impl PictureInfo {
@@ -66,12 +68,14 @@ fn read_sps(r: &mut BitReader<'_>) -> Result<PictureInfo, Error> {
         bit_depth_chroma: chroma.bit_depth_chroma,
         frame_rate: None,
         reorder_depth: 0,
+        look: Look::default(),
     };
     let mut usability = Usability::default();
     if r.flag()? {
         // Reads on as far as it goes: see `from_sps`.
         let _ = usability.read(r);
     }
+    picture.look = usability.look;
     picture.frame_rate = usability.frame_rate;
     picture.reorder_depth = usability
         .reorder_depth
@@ -184,22 +188,12 @@ fn read_size(r: &mut BitReader<'_>, chroma: &Chroma) -> Result<Size, Error> {
 struct Usability {
     frame_rate: Option<f64>,
     reorder_depth: Option<u8>,
+    look: Look,
 }
 
 impl Usability {
     fn read(&mut self, r: &mut BitReader<'_>) -> Result<(), Error> {
-        if r.flag()? && r.bits(8)? == EXTENDED_SAR {
-            r.skip(32)?;
-        }
-        if r.flag()? {
-            r.flag()?;
-        }
-        if r.flag()? {
-            r.skip(4)?;
-            if r.flag()? {
-                r.skip(24)?;
-            }
-        }
+        self.look.read(r)?;
         if r.flag()? {
             r.ue()?;
             r.ue()?;
@@ -286,7 +280,6 @@ fn bounded(r: &mut BitReader<'_>, name: &str, max: u32) -> Result<u32, Error> {
 }
 
 const SPS: &str = "SPS";
-const EXTENDED_SAR: u32 = 255;
 /// Wider than every level allows (table A-1: 139,264 macroblocks at a ratio of 8 to 1).
 const SIDE_MBS_MAX: u32 = 4095;
 

@@ -2,7 +2,7 @@
 
 use super::nal::{HEADER_BYTES, NalType};
 use super::profile::Profile;
-use crate::{Error, bits::BitReader, nal::rbsp};
+use crate::{Error, Look, bits::BitReader, nal::rbsp};
 
 /// What a sequence parameter set says of the pictures (ISO/IEC 23008-2 section 7.3.2.2).
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct PictureInfo {
     /// How many pictures may precede a picture in decoding order and follow it in presentation:
     /// sps_max_num_reorder_pics of the highest sub-layer.
     pub reorder_depth: u8,
+    /// How they are meant to be seen.
+    pub look: Look,
 }
 
 impl PictureInfo {
@@ -60,6 +62,9 @@ fn read_sps(r: &mut BitReader<'_>) -> Result<PictureInfo, Error> {
     let bit_depth_chroma = 8 + bounded(r, "bit_depth_chroma_minus8", 8)? as u8;
     let poc_lsb_bits = 4 + bounded(r, "log2_max_pic_order_cnt_lsb_minus4", 12)?;
     let reorder_depth = skip_sub_layer_ordering(r, sub_layers_less_one)?;
+    // Reads on as far as it goes: see `from_sps`.
+    let mut look = Look::default();
+    let frame_rate = read_frame_rate(r, poc_lsb_bits, &mut look).unwrap_or(None);
     Ok(PictureInfo {
         width,
         height,
@@ -69,9 +74,9 @@ fn read_sps(r: &mut BitReader<'_>) -> Result<PictureInfo, Error> {
         chroma_format_idc,
         bit_depth_luma,
         bit_depth_chroma,
-        // Reads on as far as it goes: see `from_sps`.
-        frame_rate: read_frame_rate(r, poc_lsb_bits).unwrap_or(None),
+        frame_rate,
         reorder_depth,
+        look,
     })
 }
 
@@ -113,7 +118,11 @@ pub(super) fn skip_sub_layer_ordering(
 }
 
 /// From log2_min_luma_coding_block_size_minus3 to the timing of the usability information.
-fn read_frame_rate(r: &mut BitReader<'_>, poc_lsb_bits: u32) -> Result<Option<f64>, Error> {
+fn read_frame_rate(
+    r: &mut BitReader<'_>,
+    poc_lsb_bits: u32,
+    look: &mut Look,
+) -> Result<Option<f64>, Error> {
     for _ in 0..6 {
         r.ue()?;
     }
@@ -138,7 +147,7 @@ fn read_frame_rate(r: &mut BitReader<'_>, poc_lsb_bits: u32) -> Result<Option<f6
     if !r.flag()? {
         return Ok(None);
     }
-    read_usability_timing(r)
+    read_usability_timing(r, look)
 }
 
 /// Section 7.3.4.
@@ -216,19 +225,8 @@ fn read_predicted_set(r: &mut BitReader<'_>, from: &ReferenceSet) -> Result<Refe
 }
 
 /// The video usability information up to its timing (section E.2.1).
-fn read_usability_timing(r: &mut BitReader<'_>) -> Result<Option<f64>, Error> {
-    if r.flag()? && r.bits(8)? == EXTENDED_SAR {
-        r.skip(32)?;
-    }
-    if r.flag()? {
-        r.flag()?;
-    }
-    if r.flag()? {
-        r.skip(4)?;
-        if r.flag()? {
-            r.skip(24)?;
-        }
-    }
+fn read_usability_timing(r: &mut BitReader<'_>, look: &mut Look) -> Result<Option<f64>, Error> {
+    look.read(r)?;
     if r.flag()? {
         r.ue()?;
         r.ue()?;
@@ -263,7 +261,6 @@ fn bounded(r: &mut BitReader<'_>, name: &str, max: u32) -> Result<u32, Error> {
 }
 
 const SPS: &str = "SPS";
-const EXTENDED_SAR: u32 = 255;
 /// Wider than every level allows, and what a container can state.
 const SIDE_MAX: u32 = 0xffff;
 

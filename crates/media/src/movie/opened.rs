@@ -245,6 +245,21 @@ impl Movie {
         Some(Sample::new(track, &line, &sample))
     }
 
+    /// The samples of a track from `from` to before `to`, in decoding order. G.711 that the file
+    /// has one by one comes in runs, each as one sample.
+    pub fn samples(&self, track: TrackId, from: u32, to: u32) -> impl Iterator<Item = Sample> {
+        let index = self.indexes.get(usize::from(track.0));
+        let line_and_cursor = index.map(|index| (index.line, index.table.cursor(from, to)));
+        line_and_cursor
+            .into_iter()
+            .flat_map(move |(line, cursor)| cursor.map(move |raw| Sample::new(track, &line, &raw)))
+    }
+
+    /// The track that GOPs go by: the first of pictures, or else the first.
+    pub fn main_track(&self) -> TrackId {
+        TrackId(self.main as u8)
+    }
+
     /// The frame that a sample of this movie with these bytes is. Nothing is copied unless the
     /// file's NAL unit lengths are shorter than four bytes, or parameter sets or delimiters are to
     /// be left out.

@@ -3,15 +3,21 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{g711_entry, jpeg_entry, opus_entry};
-use crate::{Codec, Error, Kind, Track, aac};
+use crate::{Codec, Error, Kind, Look, Track, aac};
 
 /// The `ftyp` and `moov` boxes of a fragmented file with these tracks.
 pub(super) fn init_segment(tracks: &[Track]) -> Result<Bytes, Error> {
+    head(b"isom\0\0\x02\0isomiso6avc1mp41", tracks, 0)
+}
+
+/// The same with a file type box of this content. The presentation of each track starts
+/// `media_time` ticks into its media; an edit list says so unless it is 0.
+pub(super) fn head(brands: &[u8], tracks: &[Track], media_time: u64) -> Result<Bytes, Error> {
     let mut out = BytesMut::new();
-    put_box(&mut out, b"ftyp", |out| out.put_slice(b"isom\0\0\x02\0isomiso6avc1mp41"));
+    put_box(&mut out, b"ftyp", |out| out.put_slice(brands));
     let mut traks = BytesMut::new();
     for (number, track) in tracks.iter().enumerate() {
-        put_track(&mut traks, number as u32 + 1, track)?;
+        put_track(&mut traks, number as u32 + 1, track, media_time)?;
     }
     put_box(&mut out, b"moov", |out| {
         put_full_box(out, b"mvhd", 0, 0, |out| {
@@ -54,17 +60,25 @@ pub(super) const KEY_FLAGS: u32 = 0x200_0000;
 /// sample_depends_on is 1, sample_is_non_sync_sample.
 pub(super) const DELTA_FLAGS: u32 = 0x101_0000;
 
-fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Error> {
+fn put_track(
+    out: &mut BytesMut,
+    track_id: u32,
+    track: &Track,
+    media_time: u64,
+) -> Result<(), Error> {
     let kind = track.codec.kind();
     let (mut width, mut height) = (0, 0);
+    let mut look = Look::default();
     match &track.codec {
         Codec::H264(config) => {
             let picture = config.picture()?;
             (width, height) = (picture.width, picture.height);
+            look = picture.look;
         }
         Codec::H265(config) => {
             let picture = config.picture()?;
             (width, height) = (picture.width, picture.height);
+            look = picture.look;
         }
         Codec::Vp8(config) => (width, height) = (config.width.into(), config.height.into()),
         Codec::Vp9(config) => (width, height) = (config.width.into(), config.height.into()),
@@ -83,6 +97,9 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
             out.put_u32(width << 16);
             out.put_u32(height << 16);
         });
+        if media_time > 0 {
+            put_edit(out, media_time);
+        }
         put_box(out, b"mdia", |out| {
             put_full_box(out, b"mdhd", 0, 0, |out| {
                 out.put_slice(&[0; 8]);
@@ -96,13 +113,28 @@ fn put_track(out: &mut BytesMut, track_id: u32, track: &Track) -> Result<(), Err
                 out.put_slice(if kind == Kind::Video { b"vide" } else { b"soun" });
                 out.put_slice(&[0; 13]);
             });
-            put_box(out, b"minf", |out| put_media(out, track, width as u16, height as u16));
+            put_box(out, b"minf", |out| {
+                put_media(out, track, width as u16, height as u16, &look);
+            });
         });
     });
     Ok(())
 }
 
-fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
+/// An edit list (ISO/IEC 14496-12 section 8.6.6) of one edit, which lasts as long as the fragments
+/// do (duration 0).
+fn put_edit(out: &mut BytesMut, media_time: u64) {
+    put_box(out, b"edts", |out| {
+        put_full_box(out, b"elst", 1, 0, |out| {
+            out.put_u32(1);
+            out.put_u64(0);
+            out.put_u64(media_time);
+            out.put_u32(0x1_0000);
+        });
+    });
+}
+
+fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16, look: &Look) {
     match track.codec.kind() {
         Kind::Video => put_full_box(out, b"vmhd", 0, 1, |out| out.put_slice(&[0; 8])),
         Kind::Audio => put_full_box(out, b"smhd", 0, 0, |out| out.put_slice(&[0; 4])),
@@ -119,11 +151,13 @@ fn put_media(out: &mut BytesMut, track: &Track, width: u16, height: u16) {
             match &track.codec {
                 Codec::H264(config) => put_visual(out, b"avc1", width, height, |out| {
                     put_box(out, b"avcC", |out| out.put_slice(&config.to_avcc()));
+                    put_look(out, look);
                 }),
                 Codec::H265(config) => put_visual(out, b"hvc1", width, height, |out| {
                     // It was read for the size of the picture.
                     let hvcc = config.to_hvcc().unwrap_or_default();
                     put_box(out, b"hvcC", |out| out.put_slice(&hvcc));
+                    put_look(out, look);
                 }),
                 Codec::Vp8(_) => put_visual(out, b"vp08", width, height, |out| {
                     put_full_box(out, b"vpcC", 1, 0, |out| out.put_slice(&VP8_RECORD));
@@ -170,6 +204,26 @@ fn put_visual(
         out.put_i16(-1);
         boxes(out);
     });
+}
+
+/// How pictures are meant to be seen, as far as it is known (ISO/IEC 14496-12 sections 12.1.4 and
+/// 12.1.5).
+fn put_look(out: &mut BytesMut, look: &Look) {
+    if let Some((width, height)) = look.sample_aspect {
+        put_box(out, b"pasp", |out| {
+            out.put_u32(width.into());
+            out.put_u32(height.into());
+        });
+    }
+    if let Some(colour) = look.colour {
+        put_box(out, b"colr", |out| {
+            out.put_slice(b"nclx");
+            for code in [colour.primaries, colour.transfer, colour.matrix] {
+                out.put_u16(code.into());
+            }
+            out.put_u8(u8::from(colour.full_range) << 7);
+        });
+    }
 }
 
 /// ISO/IEC 14496-14 section 5.6.1.

@@ -1,6 +1,7 @@
 //! MP4 (ISO/IEC 14496-12 and 14496-14) and QuickTime files: a reader and a writer.
 //!
-//! [`crate::movie::Opener`] reads such files. [`FragmentWriter`] makes fragmented MP4 of frames.
+//! [`crate::movie::Opener`] reads such files. [`FragmentWriter`] makes fragmented MP4 of frames,
+//! [`segment`] the segments of CMAF.
 
 mod boxes;
 mod first_sample;
@@ -11,6 +12,7 @@ mod moof;
 mod moov;
 mod opener;
 mod opus_entry;
+pub mod segment;
 mod stbl;
 mod stsd;
 mod writer;

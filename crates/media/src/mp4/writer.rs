@@ -66,11 +66,11 @@ struct Held {
 }
 
 /// One row of a `trun` box.
-struct Row {
-    duration: u32,
-    bytes: u32,
-    flags: u32,
-    shift: i32,
+pub(super) struct Row {
+    pub(super) duration: u32,
+    pub(super) bytes: u32,
+    pub(super) flags: u32,
+    pub(super) shift: i32,
 }
 
 impl FragmentWriter {
@@ -283,7 +283,7 @@ struct Done {
 }
 
 /// The tracks by their number in the file, each with its first tick and its rows.
-fn put_moof(out: &mut BytesMut, sequence: u32, tracks: &[(usize, Kind, u64, &[Row])]) {
+pub(super) fn put_moof(out: &mut BytesMut, sequence: u32, tracks: &[(usize, Kind, u64, &[Row])]) {
     let start = out.len();
     let mut offset_places = Vec::with_capacity(tracks.len());
     put_box(out, b"moof", |out| {

@@ -6,7 +6,7 @@ mod opening;
 pub(crate) mod stub;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +19,7 @@ use weir_time::Instant;
 
 use crate::Error;
 use crate::hub::TRACKS_MAX;
+use crate::package::table::Table;
 use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
@@ -38,6 +39,8 @@ pub struct Movie {
     by_rtp: Result<(), pack::Error>,
     chunks: Vec<ChunkPlace>,
     slots: u64,
+    /// Its segments, once somebody has asked for them.
+    pub(crate) table: OnceLock<Arc<Table>>,
 }
 
 /// Where a chunk lies in its movie.
@@ -99,7 +102,8 @@ impl Movie {
             tracing::warn!("{}: {warning}", path.display());
         }
         let (name, path) = (name.to_owned(), path.to_owned());
-        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots })
+        let table = OnceLock::new();
+        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots, table })
     }
 
     /// Whether RTP can carry it, as RTSP needs it.
@@ -191,6 +195,25 @@ impl Movie {
         samples.iter().map(|sample| self.frame(sample, &stretches)).collect()
     }
 
+    /// Where its samples are.
+    pub(crate) fn index(&self) -> &movie::Movie {
+        &self.index
+    }
+
+    /// Reads the frames that these samples are; gives too what was read, of which the frames are
+    /// slices where they stand in the file as frames have them. Blocks.
+    pub(crate) fn read(&self, samples: &[Sample]) -> Result<(Vec<Frame>, Vec<Bytes>), Error> {
+        let stretches = self.read_stretches(samples, None)?;
+        let frames: Result<Vec<_>, _> =
+            samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
+        Ok((frames?, stretches.into_iter().map(|stretch| stretch.data).collect()))
+    }
+
+    /// An error about its content.
+    pub(crate) fn error(&self, source: weir_media::Error) -> Error {
+        Error::Movie { path: self.path.clone(), source }
+    }
+
     /// The samples of a chunk.
     fn samples(&self, index: usize) -> Vec<Sample> {
         let Some(place) = self.chunks.get(index) else {
@@ -237,7 +260,7 @@ impl Movie {
             return Err(Error::CutOff { path, offset, file_bytes });
         };
         let frame = self.index.frame(sample, data, Instant::ZERO);
-        frame.map_err(|source| Error::Movie { path: self.path.clone(), source })
+        frame.map_err(|source| self.error(source))
     }
 }
 
@@ -292,11 +315,6 @@ const GAP_BYTES_MAX: u64 = 32 * 1024;
 const SLOT_OVERHEAD_BYTES: usize = size_of::<Slot<Packed>>() + 64;
 
 impl Chunk {
-    /// What it costs to keep.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The number after its last frame.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.slots.len() as u64
@@ -349,8 +367,6 @@ fn read_index(file: &File) -> Result<movie::Movie, OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
