@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod classroom;
+pub mod dash;
+pub mod hls;
+pub mod http;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;
