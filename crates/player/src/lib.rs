@@ -13,6 +13,7 @@ pub mod classroom;
 mod file_queue;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod http;
 pub mod keys;
 mod measure;
 mod movie_file;

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use weir_dial::rtsp::Error;
 use weir_proto::rtsp::Status;
 use weir_proto::rtsp::client::Cause;
-use weir_record::event::{EndReason, MediaKind};
-use weir_record::stats::{Basis, PlaySummary, ServeSummary, TrackSummary, ViewerSummary};
+use weir_record::event::{EndReason, LatencyBasis, MediaKind};
+use weir_record::stats::{
+    Basis, LatencySummary, PlaySummary, ServeSummary, TrackSummary, ViewerSummary,
+};
 
 use crate::Progress;
 
@@ -23,7 +25,9 @@ pub fn progress(progress: &Progress, rate_bps: Option<u64>) -> String {
     if let Some(rate) = rate_bps {
         let _ = write!(line, "  {}", mbits(rate));
     }
-    let _ = write!(line, "  lost {} of {}", progress.lost, progress.expected);
+    if progress.expected > 0 {
+        let _ = write!(line, "  lost {} of {}", progress.lost, progress.expected);
+    }
     if let Some(jitter) = progress.jitter_ns {
         let _ = write!(line, "  jitter {}", millis(jitter));
     }
@@ -57,6 +61,18 @@ pub fn summary(summary: &PlaySummary) -> String {
         known(summary.first_byte_ns.map(millis)),
         known(summary.first_decodable_frame_ns.map(millis)),
     );
+    if let Some(startup) = summary.startup_ns {
+        let _ = writeln!(
+            text,
+            "  shown after {}, stalled {} times for {}",
+            millis(startup),
+            known(summary.stalls),
+            known(summary.stalled_ns.map(millis)),
+        );
+    }
+    if let Some(latency) = &summary.latency {
+        push_latency(&mut text, latency);
+    }
     let is_failed = summary.ended_text.is_some() || summary.ended == Some(EndReason::Failed);
     for (count, what) in [
         // The one that it ended by is told as the reason.
@@ -164,6 +180,43 @@ fn is_unanswered(cause: &Cause) -> bool {
     matches!(cause, Cause::TimedOut { .. } | Cause::ConnectionLost)
 }
 
+fn push_latency(text: &mut String, latency: &LatencySummary) {
+    let basis = match latency.basis {
+        LatencyBasis::Arrived => "from capture to arrival",
+        LatencyBasis::Shown => "from capture to being shown",
+        _ => "from capture",
+    };
+    if latency.frames > 0 {
+        let _ = writeln!(
+            text,
+            "  latency {basis}: p50 {}, p95 {}, p99 {}, longest {}, of {} frames",
+            known(latency.p50_ns.map(millis)),
+            known(latency.p95_ns.map(millis)),
+            known(latency.p99_ns.map(millis)),
+            known(latency.max_ns.map(millis)),
+            latency.frames,
+        );
+    }
+    for (count, what) in [
+        (latency.frames_recorded, "frames bear the time code of a recording: no latency"),
+        (latency.frames_unread, "frames bear no readable time code"),
+        (latency.frames_skipped, "frames were not decoded"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "  {count} {what}");
+        }
+    }
+    if latency.skews > 0 {
+        let _ = writeln!(
+            text,
+            "  flash and beep apart by: p50 {}, p95 {}, of {} pairs",
+            known(latency.skew_p50_ns.map(millis)),
+            known(latency.skew_p95_ns.map(millis)),
+            latency.skews,
+        );
+    }
+}
+
 fn push_track(text: &mut String, track: &TrackSummary) {
     let kind = match track.kind {
         Some(MediaKind::Video) => "video",
@@ -178,6 +231,18 @@ fn push_track(text: &mut String, track: &TrackSummary) {
     }
     if track.packets == Some(0) && track.head_lost.unwrap_or(0) == 0 {
         let _ = writeln!(text, "no packet came");
+        return;
+    }
+    if let Some(shown) = track.frames_shown {
+        let _ = writeln!(
+            text,
+            "{} frames ({} key), {} shown, {} bytes, fetched at {}",
+            known(track.frames),
+            known(track.key_frames),
+            shown,
+            known(track.bytes),
+            known(track.data_rate_bps.map(mbits)),
+        );
         return;
     }
     let _ = writeln!(

@@ -7,6 +7,7 @@
 pub mod classroom;
 pub mod dash;
 pub mod hls;
+pub mod http;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;

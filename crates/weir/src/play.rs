@@ -17,7 +17,7 @@ use weir_net::{Host, os, terminal_columns};
 use weir_player::keys::{self, Key, Keys};
 use weir_player::packets::{Listed, PacketList};
 use weir_player::rtsp::{Outcome, Settings, play};
-use weir_player::{Actions, Progress, Recorder, classroom, header, show};
+use weir_player::{Actions, Progress, Recorder, classroom, header, http, show};
 use weir_record::event::EndReason;
 use weir_record::stats::PlaySummary;
 use weir_record::{Level, Role, queue};
@@ -31,7 +31,8 @@ use crate::records::{RecordLevel, holds_data};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The stream: rtsp://HOST:PORT/NAME, without :PORT for 554
+    /// The stream: rtsp://HOST:PORT/NAME (without :PORT for 554), or http:// for HLS, DASH and movie
+    /// files
     pub url: String,
     /// How media travels; auto is UDP, or TCP where UDP does not get through
     #[arg(long, value_enum, default_value_t = TransportArg::Auto)]
@@ -76,6 +77,9 @@ Examples:
   weir play rtsp://127.0.0.1:8554/movie --from 60 -o part.mp4
   weir play rtsp://127.0.0.1:8554/movie.Mjpeg --dialect classroom
   weir play rtsp://127.0.0.1:8554/movie --packets packets.csv
+  weir play http://127.0.0.1:8080/movie/index.m3u8
+  weir play http://127.0.0.1:8080/movie/manifest.mpd --from 60 --seconds 20
+  weir play http://127.0.0.1:8080/movie.mp4 -o copy.mp4
   (sleep 2; echo t; sleep 5; echo p; sleep 2; echo q) | weir play rtsp://127.0.0.1:8554/movie
 
 Keys, on a terminal or as letters of lines from a pipe: p play, t pause, q stop. Arrow keys go 10 s
@@ -159,6 +163,9 @@ async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
     let actions = settings.actions.clone();
     let played = async {
         let watch = |progress: &Progress| live.borrow_mut().show(progress);
+        if args.is_http() {
+            return http::play(host, args.http(&actions), &sink, watch).await;
+        }
         match args.dialect(host).await {
             Dialect::Rtsp => play(host, settings, &sink, watch).await,
             Dialect::Classroom => {
@@ -231,6 +238,12 @@ impl Args {
         if self.dialect == DialectArg::Classroom && self.transport == TransportArg::Tcp {
             bail!("--transport tcp: the classroom dialect has UDP alone");
         }
+        if self.is_http() && self.packets.is_some() {
+            bail!("--packets: there are none over HTTP; --record writes down each segment");
+        }
+        if self.is_http() && self.transport != TransportArg::Auto {
+            bail!("--transport: HTTP has TCP alone");
+        }
         if self.dialect == DialectArg::Classroom && self.packets.is_some() {
             bail!("--packets: not in the classroom dialect; --record-level packet records each");
         }
@@ -258,6 +271,21 @@ impl Args {
         settings.dial.from = self.from;
         settings.limit = self.seconds;
         settings.movie = self.output.clone();
+        settings
+    }
+
+    /// Whether it is fetched and not streamed.
+    fn is_http(&self) -> bool {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        ["http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name))
+    }
+
+    fn http(&self, actions: &Actions) -> http::Settings {
+        let mut settings = http::Settings::new(&self.url);
+        settings.from = self.from;
+        settings.limit = self.seconds;
+        settings.movie = self.output.clone();
+        settings.actions = actions.clone();
         settings
     }
 

@@ -1,7 +1,8 @@
 //! Dynamic Adaptive Streaming over HTTP (ISO/IEC 23009-1): media presentation descriptions written
-//! from plain structs.
+//! from plain structs; [`read`] is the way back, for players.
 
 mod mpd;
+pub mod read;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,11 @@
 //! HTTP Live Streaming (RFC 8216): playlists written from plain structs.
 //!
 //! [`Multivariant`] names the renditions of a stream, [`Media`] the segments of one of them. Both
-//! are of the protocol version that fragmented MP4 needs.
+//! are of the protocol version that fragmented MP4 needs. [`read`] is the way back, for players.
 
 mod media;
 mod multivariant;
+pub mod read;
 #[cfg(test)]
 mod tests;
 

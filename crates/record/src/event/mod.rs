@@ -6,6 +6,7 @@
 mod any;
 mod link;
 mod player;
+mod playout;
 mod server;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,10 @@ pub use player::{
     Bye, Connected, Connecting, DiscardReason, FirstByte, FirstDecodableFrame, FrameDiscarded, Gap,
     Paused, Playing, Response, RtpPacket, Seeking, SenderReport, TrackDescribed, TrackSecond,
     TrackTotal,
+};
+pub use playout::{
+    LatencyBasis, LatencySecond, LatencyTotal, MediaSecond, MediaTotal, PlayoutStarted, Resumed,
+    SegmentFetched, Stalled,
 };
 pub use server::{
     Listening, ReceiverReport, Refused, StreamAdded, StreamRemoved, StreamSecond, ViewerJoined,
@@ -163,6 +168,22 @@ events! {
     Event "track_total" TrackTotal(Box<TrackTotal>),
     /// One RTP packet came.
     Packet "rtp_packet" RtpPacket(RtpPacket),
+    /// A segment was fetched.
+    Second "segment_fetched" SegmentFetched(SegmentFetched),
+    /// The first frame is shown.
+    Event "playout_started" PlayoutStarted(PlayoutStarted),
+    /// What is to be shown now has not come.
+    Event "stalled" Stalled(Stalled),
+    /// It goes on.
+    Event "resumed" Resumed(Resumed),
+    /// One second of a track that is fetched.
+    Second "media_second" MediaSecond(MediaSecond),
+    /// A whole track that was fetched, at the end.
+    Event "media_total" MediaTotal(Box<MediaTotal>),
+    /// One second of true latency.
+    Second "latency_second" LatencySecond(Box<LatencySecond>),
+    /// The true latency of a run, at its end.
+    Event "latency_total" LatencyTotal(Box<LatencyTotal>),
 
     // Server.
     /// The server takes connections or packets at an address.

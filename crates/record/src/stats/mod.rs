@@ -3,5 +3,5 @@
 mod play;
 mod serve;
 
-pub use play::{Basis, PlaySummary, PlaySummaryBuilder, TrackSummary};
+pub use play::{Basis, LatencySummary, PlaySummary, PlaySummaryBuilder, TrackSummary};
 pub use serve::{ServeSummary, ServeSummaryBuilder, ViewerSummary};

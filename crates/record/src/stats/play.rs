@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use weir_time::Instant;
 
-use crate::event::{DiscardReason, EndReason, Gap, MediaKind, TrackSecond, TrackTotal};
+use crate::event::{
+    DiscardReason, EndReason, Gap, LatencyBasis, LatencyTotal, MediaKind, MediaTotal, TrackSecond,
+    TrackTotal,
+};
 use crate::{Event, Histogram, Record, Text};
 
 /// What a viewer saw, from the records of a player.
@@ -33,6 +36,14 @@ pub struct PlaySummary {
     /// Where the play began, in the movie's own time, as the server said: the key frame at or
     /// before the place asked for. `None` for a live stream.
     pub began_at_ns: Option<u64>,
+    /// From `connecting` to the first frame shown, where a player shows frames at their times.
+    pub startup_ns: Option<u64>,
+    /// How often the play stood still because nothing had come, once it had started.
+    pub stalls: Option<u64>,
+    /// For how long in all, stalls that ended.
+    pub stalled_ns: Option<u64>,
+    /// True latency, where the picture bears a time code.
+    pub latency: Option<LatencySummary>,
     /// Warnings recorded.
     pub warnings: u64,
     /// What the first few of them say, each once.
@@ -51,6 +62,54 @@ impl PlaySummary {
         let mut builder = PlaySummaryBuilder::new();
         records.into_iter().for_each(|record| builder.push(record));
         builder.finish()
+    }
+}
+
+/// True latency: from the capture of a frame, by the time code in its picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LatencySummary {
+    /// Up to what it is measured.
+    pub basis: LatencyBasis,
+    /// Frames that it is known of.
+    pub frames: u64,
+    /// Frames with a time code of a recording, which have none.
+    pub frames_recorded: u64,
+    /// Frames without a readable time code.
+    pub frames_unread: u64,
+    /// Frames that were not decoded.
+    pub frames_skipped: u64,
+    /// Median.
+    pub p50_ns: Option<u64>,
+    /// 95th percentile.
+    pub p95_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// The longest.
+    pub max_ns: Option<u64>,
+    /// Pairs of a flash and a beep that were seen and heard.
+    pub skews: u64,
+    /// Median of the time between them.
+    pub skew_p50_ns: Option<u64>,
+    /// 95th percentile of the same.
+    pub skew_p95_ns: Option<u64>,
+}
+
+impl LatencySummary {
+    fn of(total: &LatencyTotal) -> Self {
+        LatencySummary {
+            basis: total.basis,
+            frames: total.frames_live,
+            frames_recorded: total.frames_recorded,
+            frames_unread: total.frames_unread,
+            frames_skipped: total.frames_skipped,
+            p50_ns: total.latency_ns.quantile(0.5),
+            p95_ns: total.latency_ns.quantile(0.95),
+            p99_ns: total.latency_ns.quantile(0.99),
+            max_ns: total.latency_ns.max(),
+            skews: total.skew_ns.count(),
+            skew_p50_ns: total.skew_ns.quantile(0.5),
+            skew_p95_ns: total.skew_ns.quantile(0.95),
+        }
     }
 }
 
@@ -73,6 +132,8 @@ pub struct TrackSummary {
     pub frames: Option<u64>,
     /// Complete frames with which decoding can start.
     pub key_frames: Option<u64>,
+    /// Frames whose time to be shown came, where a player shows frames at their times.
+    pub frames_shown: Option<u64>,
     /// Frames thrown away.
     pub frames_discarded: Option<u64>,
     /// Payload bytes.
@@ -200,6 +261,22 @@ impl PlaySummaryBuilder {
                 let track = self.tracks.entry(event.track).or_default();
                 track.seconds.get_or_insert_default().add(event);
             }
+            Event::PlayoutStarted(event) => {
+                keep_first(&mut so_far.startup_ns, event.after_ns);
+                so_far.stalls.get_or_insert(0);
+                so_far.stalled_ns.get_or_insert(0);
+            }
+            Event::Stalled(_) => {
+                so_far.stalls = so_far.stalls.map(|stalls| stalls + 1);
+            }
+            Event::Resumed(event) => {
+                let more = |stalled: u64| stalled.saturating_add(event.stalled_ns);
+                so_far.stalled_ns = so_far.stalled_ns.map(more);
+            }
+            Event::LatencyTotal(event) => so_far.latency = Some(LatencySummary::of(event)),
+            Event::MediaTotal(event) => {
+                self.tracks.entry(event.track).or_default().media = Some(event.clone());
+            }
             Event::TrackTotal(event) => {
                 self.tracks.entry(event.track).or_default().total = Some(event.clone());
             }
@@ -275,6 +352,7 @@ struct TrackRecords {
     first_decodable_frame_ns: Option<u64>,
     seconds: Option<Seconds>,
     total: Option<Box<TrackTotal>>,
+    media: Option<Box<MediaTotal>>,
     gaps: Gaps,
 }
 
@@ -323,6 +401,9 @@ impl TrackRecords {
             jitter_max_ns: seconds.and_then(|seconds| seconds.jitter_max_ns),
             ..TrackSummary::default()
         };
+        if let Some(media) = &self.media {
+            return of_media(media, known);
+        }
         match (&self.total, seconds) {
             (Some(total), _) => of_total(total, known),
             (None, Some(seconds)) => seconds.summary(known),
@@ -354,6 +435,19 @@ fn of_total(total: &TrackTotal, known: TrackSummary) -> TrackSummary {
         ..known
     };
     with_rate(with_inter_arrival(summary, &total.inter_arrival_ns))
+}
+
+fn of_media(total: &MediaTotal, known: TrackSummary) -> TrackSummary {
+    with_rate(TrackSummary {
+        basis: Basis::Total,
+        codec: Some(total.codec.clone()),
+        receiving_ns: total.receiving_ns,
+        frames: Some(total.frames),
+        key_frames: Some(total.key_frames),
+        frames_shown: Some(total.frames_shown),
+        bytes: Some(total.bytes),
+        ..known
+    })
 }
 
 fn with_inter_arrival(summary: TrackSummary, times: &Histogram) -> TrackSummary {
