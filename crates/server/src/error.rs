@@ -35,6 +35,9 @@ pub enum Error {
     /// A frame or track that no packer takes.
     #[error(transparent)]
     Pack(#[from] weir_proto::rtp::pack::Error),
+    /// The encoder of the test pattern.
+    #[error(transparent)]
+    Codec(#[from] weir_codec::Error),
     /// A movie that is not what its name says.
     #[error("{}: {source}", path.display())]
     Movie {

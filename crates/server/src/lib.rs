@@ -49,3 +49,4 @@ pub(crate) use server::Context;
 pub use server::{Server, StartError};
 pub use settings::{Settings, Start};
 pub use source::live_file::LiveFile;
+pub use source::pattern::{LivePattern, PatternSettings};

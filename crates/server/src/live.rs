@@ -1,7 +1,7 @@
 //! A live stream: one publisher, packed once for each format, any number of viewers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use weir_media::{Frame, Track};
 use weir_proto::rtp::pack::Packed;
@@ -21,6 +21,8 @@ pub struct Live {
     interleaved: Ring<Packed>,
     frames_refused: AtomicU64,
     package: Package,
+    key_wanted: AtomicBool,
+    is_pattern: AtomicBool,
 }
 
 impl Live {
@@ -34,6 +36,8 @@ impl Live {
             datagrams: Ring::new(Bounds::default()),
             interleaved: Ring::new(Bounds::default()),
             frames_refused: AtomicU64::new(0),
+            key_wanted: AtomicBool::new(false),
+            is_pattern: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +68,26 @@ impl Live {
     /// Frames that no packer took, because their payload was not what their codec says.
     pub fn frames_refused(&self) -> u64 {
         self.frames_refused.load(Ordering::Relaxed)
+    }
+
+    /// Asks the source for a key frame, soon. A source that makes its frames itself follows;
+    /// others cannot.
+    pub fn want_key(&self) {
+        self.key_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for a key frame since this was last called.
+    pub(crate) fn take_key_wanted(&self) -> bool {
+        self.key_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it is the test pattern, so that its pictures bear their time.
+    pub fn is_pattern(&self) -> bool {
+        self.is_pattern.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn say_pattern(&self) {
+        self.is_pattern.store(true, Ordering::Relaxed);
     }
 }
 

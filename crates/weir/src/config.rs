@@ -1,13 +1,16 @@
 //! `weir.toml`: every key with its meaning, in one place.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use weir_server::PatternSettings;
 
+use crate::pattern::Size;
 use crate::records::RecordLevel;
 
 /// The file that is read where no other is named, if it is there.
@@ -35,6 +38,61 @@ pub(crate) struct Config {
     pub(crate) rtsp: Rtsp,
     /// What is written down of the run.
     pub(crate) record: Record,
+    /// A live stream that is made here, under a name of your choice.
+    pub(crate) streams: BTreeMap<String, Stream>,
+}
+
+/// A live stream that is made here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Stream {
+    /// What it shows: "pattern", the test pattern. Example: "pattern"
+    pub(crate) source: Option<StreamSource>,
+    /// Width and height of its pictures; 1280x720 by default. Example: "1280x720"
+    pub(crate) size: Option<String>,
+    /// Its pictures a second; 30 by default. Example: 30
+    pub(crate) fps: Option<f64>,
+    /// Thousands of bits a second of its picture; by default what goes with the size.
+    /// Example: 2700
+    pub(crate) bitrate_kbps: Option<u32>,
+}
+
+/// What a live stream shows.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StreamSource {
+    /// The test pattern.
+    Pattern,
+}
+
+impl Config {
+    /// The test patterns among the streams, by their names.
+    pub(crate) fn patterns(&self) -> anyhow::Result<BTreeMap<String, PatternSettings>> {
+        let pattern = |(name, stream): (&String, &Stream)| {
+            let settings =
+                stream.pattern().with_context(|| format!("streams.{name} cannot be made"))?;
+            Ok((name.clone(), settings))
+        };
+        self.streams.iter().map(pattern).collect()
+    }
+}
+
+impl Stream {
+    fn pattern(&self) -> anyhow::Result<PatternSettings> {
+        let Some(StreamSource::Pattern) = self.source else {
+            bail!("it has no source: expected source = \"pattern\"");
+        };
+        let mut settings = PatternSettings::default();
+        if let Some(size) = &self.size {
+            let Size { width, height } = size.parse().map_err(|e| anyhow!("size: {e}"))?;
+            (settings.width, settings.height) = (width, height);
+        }
+        if let Some(fps) = self.fps {
+            settings.frame_rate = fps.to_string().parse().context("fps")?;
+        }
+        settings.bitrate_bps = self.bitrate_kbps.map(|kbps| kbps.saturating_mul(1_000));
+        Ok(settings)
+    }
 }
 
 /// RTSP and the RTP that it controls.
@@ -97,6 +155,18 @@ struct Key {
     example: Option<String>,
 }
 
+impl Key {
+    /// Whether a path is that of a table of any name, of which this is a key.
+    fn is_any_of(&self, path: &str) -> bool {
+        let Some((table, _)) = path.rsplit_once('.') else { return false };
+        let rest = self.path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
+        rest.and_then(|rest| rest.strip_prefix(ANY_NAME)).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+/// What stands for a name in the path of a key.
+const ANY_NAME: &str = "NAME";
+
 /// All keys, as the types above have them.
 fn keys() -> Vec<Key> {
     let schema = schemars::schema_for!(Config).to_value();
@@ -116,7 +186,16 @@ fn collect(schema: &Value, root: &Value, prefix: &str, keys: &mut Vec<Key>) {
             None => (described, None),
         };
         keys.push(Key { path: path.clone(), meaning, example });
-        let target = property.get("$ref").and_then(Value::as_str);
+        // A table of named ones: what holds for any name.
+        let (named, path) = match property.get("additionalProperties") {
+            Some(named) if named.is_object() => (Some(named), format!("{path}.{ANY_NAME}")),
+            _ => (None, path),
+        };
+        if named.is_some() {
+            let meaning = keys.last().map(|key| key.meaning.clone()).unwrap_or_default();
+            keys.push(Key { path: path.clone(), meaning, example: None });
+        }
+        let target = named.unwrap_or(property).get("$ref").and_then(Value::as_str);
         let target = target.and_then(|target| root.pointer(target.trim_start_matches('#')));
         if let Some(target) = target {
             collect(target, root, &path, keys);
@@ -127,7 +206,7 @@ fn collect(schema: &Value, root: &Value, prefix: &str, keys: &mut Vec<Key>) {
 fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> {
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        if !keys.iter().any(|key| key.path == path) {
+        if !keys.iter().any(|key| key.path == path || key.is_any_of(&path)) {
             let nearest = keys
                 .iter()
                 .map(|key| (strsim::damerau_levenshtein(&key.path, &path), &key.path))
@@ -138,6 +217,8 @@ fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> 
             }
         }
         if let toml::Value::Table(inner) = value {
+            let is_named = keys.iter().any(|key| key.is_any_of(&path));
+            let path = if is_named { format!("{prefix}.{ANY_NAME}") } else { path };
             check(inner, &path, keys)?;
         }
     }
@@ -151,8 +232,16 @@ pub(crate) fn sample() -> String {
     let (sections, keys): (Vec<_>, Vec<_>) =
         keys().into_iter().partition(|key| key.example.is_none());
     let mut write = |section: Option<&Key>| {
+        let is_of = |key: &Key, section: &Key| {
+            key.path.rsplit_once('.').is_some_and(|(of, _)| of == section.path)
+        };
         if let Some(section) = section {
-            out += &format!("\n# {}\n[{}]\n", section.meaning, section.path);
+            if !keys.iter().any(|key| is_of(key, section)) {
+                return;
+            }
+            // A table of any name would make something, also without a key.
+            let comment = if section.path.ends_with(ANY_NAME) { "# " } else { "" };
+            out += &format!("\n# {}\n{comment}[{}]\n", section.meaning, section.path);
         }
         for key in &keys {
             let (of, name) = key.path.rsplit_once('.').unwrap_or(("", &key.path));
@@ -182,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_of_any_name_is_read_and_what_is_wrong_with_it_is_named() {
+        let config = parse("[streams.\"my test\"]\nsource = \"pattern\"\nfps = 29.97\n").unwrap();
+        let patterns = config.patterns().unwrap();
+        assert_eq!(patterns["my test"].frame_rate.to_string(), "29.97");
+        let error = parse("[streams.x]\nsorce = \"pattern\"\n").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean \"streams.NAME.source\"?"), "{error}");
+        let error = parse("[streams.x]\nsize = \"1x1\"\n").unwrap().patterns().unwrap_err();
+        assert!(format!("{error:#}").contains("streams.x cannot be made: it has no source"));
+    }
+
+    #[test]
     fn a_value_of_the_wrong_kind_is_refused_with_its_place() {
         let error = parse("[rtsp]\nport = 70000\n").unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
@@ -194,12 +294,14 @@ mod tests {
             .lines()
             .map(|line| match line.strip_prefix("# ") {
                 Some(rest) if rest.contains(" = ") && !rest.contains(": ") => rest,
+                Some(rest) if rest.starts_with('[') => rest,
                 _ => line,
             })
             .fold(String::new(), |out, line| out + line + "\n");
         let config = parse(&uncommented).unwrap();
         assert_eq!(config.rtsp.port, Some(8554));
         assert_eq!(config.record.file, Some(PathBuf::from("run.jsonl")));
+        assert_eq!(config.patterns().unwrap().len(), 1);
         assert_eq!(
             uncommented.matches(" = ").count(),
             keys().iter().filter(|k| k.example.is_some()).count()

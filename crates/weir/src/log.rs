@@ -48,3 +48,8 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.context("cannot write to standard output")
 }
+
+/// Shows how far something is: no line of its own.
+pub(crate) fn show(text: &str) {
+    eprint!("{text}");
+}

@@ -6,6 +6,7 @@
 
 mod config;
 mod log;
+mod pattern;
 mod play;
 mod probe;
 mod records;
@@ -18,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// Stream video, shape the network, measure what the viewer saw.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(version, long_version = VERSION, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,13 +35,24 @@ enum Command {
     Probe(probe::Args),
     /// Say what a file of records says.
     Report(report::Args),
+    /// Make a movie of the test pattern, with its time in each picture.
+    Pattern(pattern::Args),
 }
+
+/// What `--version` says; `-V` says the number alone.
+const VERSION: &str = match weir_codec::ASSEMBLY.as_bytes() {
+    b"nasm" => concat!(env!("CARGO_PKG_VERSION"), " (openh264 with nasm)"),
+    b"neon" => concat!(env!("CARGO_PKG_VERSION"), " (openh264 with NEON)"),
+    _ => concat!(env!("CARGO_PKG_VERSION"), " (openh264 without nasm: encodes at half the speed)"),
+};
 
 const EXAMPLES: &str = "\
 Examples:
   weir serve movie.mp4               serve one movie; the addresses to paste are printed
   weir serve --live movie.mp4        the same movie as a live stream that never ends
   weir play rtsp://localhost:8554/movie --seconds 10
+  weir pattern -o test.mp4           a movie of the test pattern, without any camera
+  weir serve --pattern               the test pattern live, with its time in each picture
   weir probe movie.mp4               tracks, codecs, frame rate, GOPs, B-frames";
 
 fn main() -> ExitCode {
@@ -50,6 +62,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Report(args) => report::run(args),
+        Command::Pattern(args) => pattern::run(args),
     };
     match outcome {
         Ok(code) => code,

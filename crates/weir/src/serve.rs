@@ -13,10 +13,11 @@ use weir_net::{Host, os};
 use weir_player::{Recorder, header};
 use weir_proto::rtsp::url::encode_path;
 use weir_record::{Role, Sink};
-use weir_server::{Hub, Library, LiveFile, Server, Settings, Start};
+use weir_server::{Hub, Library, LiveFile, LivePattern, PatternSettings, Server, Settings, Start};
 
 use crate::config::{self, Config};
 use crate::log;
+use crate::pattern::PatternArg;
 use crate::records::{RecordLevel, move_aside};
 
 /// Serve movies and live streams to any RTSP player.
@@ -29,6 +30,10 @@ pub(crate) struct Args {
     /// Show this movie as a live stream that never ends; may be given several times.
     #[arg(long, value_name = "FILE")]
     live: Vec<PathBuf>,
+    /// Serve the test pattern live under the name pattern, 1280x720@30 or as said behind =
+    #[arg(long, value_name = "WxH@FPS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1280x720@30")]
+    pattern: Option<PatternArg>,
     /// The address to listen on; `0.0.0.0` is all of IPv4 [default: all of IPv4 and IPv6].
     #[arg(long, value_name = "ADDR")]
     bind: Option<IpAddr>,
@@ -69,6 +74,8 @@ Examples:
   weir serve movie.mp4                     one movie at rtsp://HOST:8554/movie
   weir serve films/                        every movie of a folder, looked through again and again
   weir serve --live loop.mp4               a movie as a live stream that never ends
+  weir serve --pattern                     the test pattern at rtsp://HOST:8554/pattern
+  weir serve --pattern=640x360@25          a smaller one
   weir serve movie.mp4 --bind 127.0.0.1    for this machine only
   weir serve movie.mp4 --rtsp-port 0       on any free port, which is printed
   weir serve films/ --record run.jsonl     and write down who saw what";
@@ -99,6 +106,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct Plan {
     movies: Vec<PathBuf>,
     live: Vec<PathBuf>,
+    /// Test patterns by their names.
+    patterns: BTreeMap<String, PatternSettings>,
     settings: Settings,
     shards: Option<usize>,
     cache_bytes: usize,
@@ -110,6 +119,10 @@ struct Plan {
 impl Plan {
     fn new(args: &Args, config: Config) -> anyhow::Result<Plan> {
         let defaults = Settings::default();
+        let mut patterns = config.patterns()?;
+        if let Some(PatternArg(pattern)) = args.pattern {
+            patterns.insert(PATTERN_NAME.to_owned(), pattern);
+        }
         let start = args.start.or(config.start).map_or(defaults.start, |start| match start {
             config::Start::Keyframe => Start::Keyframe,
             config::Start::Live => Start::Live,
@@ -124,6 +137,7 @@ impl Plan {
             congestion: config.rtsp.congestion,
         };
         let plan = Plan {
+            patterns,
             movies: [args.movies.clone(), config.movies].concat(),
             live: [args.live.clone(), config.live].concat(),
             settings,
@@ -139,8 +153,17 @@ impl Plan {
 
     /// Finds mistakes before anything is opened.
     fn check(&self) -> anyhow::Result<()> {
-        if self.movies.is_empty() && self.live.is_empty() {
-            bail!("nothing to serve: name a movie or a folder, as in `weir serve movie.mp4`");
+        if self.movies.is_empty() && self.live.is_empty() && self.patterns.is_empty() {
+            bail!(
+                "nothing to serve: name a movie or a folder, as in `weir serve movie.mp4`, or \
+                 take the test pattern: `weir serve --pattern`"
+            );
+        }
+        for path in self.movies.iter().filter(|path| !path.exists()) {
+            let text = path.to_string_lossy();
+            if text.parse::<PatternArg>().is_ok() {
+                bail!("cannot serve {text}: did you mean --pattern={text}?");
+            }
         }
         for path in self.movies.iter().chain(&self.live) {
             std::fs::metadata(path).with_context(|| format!("cannot serve {}", path.display()))?;
@@ -192,6 +215,15 @@ impl Plan {
     /// Reads what is to be served, and opens the ports.
     async fn open(&self, host: &Host, sink: Sink) -> anyhow::Result<(Arc<Hub>, Server)> {
         let hub = Hub::new(Library::new(self.movies.clone()), self.cache_bytes);
+        for (name, pattern) in &self.patterns {
+            let live = LivePattern::open(host, &hub, name, pattern, sink.clone())
+                .with_context(|| format!("cannot serve the test pattern {name:?}"))?;
+            let (runner, name) = (host.clone(), name.clone());
+            host.spawn(async move {
+                let Err(error) = live.run(&runner).await;
+                tracing::error!("the test pattern {name:?} has ended: {error}");
+            });
+        }
         for path in &self.live {
             let name = stream_name(path);
             let live = LiveFile::open(host, &hub, &name, path).await?;
@@ -242,6 +274,7 @@ impl Plan {
             ("command", json!("serve")),
             ("movies", paths(&self.movies)),
             ("live", paths(&self.live)),
+            ("patterns", self.patterns.keys().cloned().collect()),
             ("bind", json!(settings.bind.to_string())),
             ("rtsp_port", json!(settings.rtsp_port)),
             ("start", json!(start)),
@@ -290,6 +323,8 @@ impl Plan {
     }
 }
 
+/// Where the pattern of `--pattern` is.
+const PATTERN_NAME: &str = "pattern";
 /// Movies that the banner names one by one; in JSON it names all.
 const MOVIES_SHOWN: usize = 40;
 

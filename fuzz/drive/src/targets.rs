@@ -37,6 +37,9 @@ targets! {
     weir_media::fuzz::fuzz_flv;
     weir_media::fuzz::fuzz_ts;
     weir_media::fuzz::fuzz_mjpeg;
+    weir_codec::fuzz::fuzz_timecode;
+    weir_codec::fuzz::fuzz_jpeg_decode;
+    weir_codec::fuzz::fuzz_h264_decode;
     weir_media::fuzz::fuzz_avcc;
     weir_media::fuzz::fuzz_asc;
     weir_media::fuzz::fuzz_sps;

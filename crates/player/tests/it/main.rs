@@ -10,6 +10,7 @@ mod loss;
 mod movie;
 mod oddities;
 mod packets;
+mod pattern;
 mod probes;
 mod replay;
 mod script;

@@ -1,6 +1,7 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+mod fit;
 mod opening;
 #[cfg(test)]
 pub(crate) mod stub;
@@ -24,6 +25,7 @@ use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
 
 pub(crate) use cache::Cache;
+use fit::Fitting;
 pub(crate) use opening::Opening;
 
 /// An opened movie.
@@ -41,6 +43,7 @@ pub struct Movie {
     slots: u64,
     /// Its segments, once somebody has asked for them.
     pub(crate) table: OnceLock<Arc<Table>>,
+    fitting: Fitting,
 }
 
 /// Where a chunk lies in its movie.
@@ -102,8 +105,8 @@ impl Movie {
             tracing::warn!("{}: {warning}", path.display());
         }
         let (name, path) = (name.to_owned(), path.to_owned());
-        let table = OnceLock::new();
-        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots, table })
+        let (table, fitting) = (OnceLock::new(), Fitting::default());
+        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots, table, fitting })
     }
 
     /// Whether RTP can carry it, as RTSP needs it.
@@ -175,7 +178,11 @@ impl Movie {
         let stretches = self.read_stretches(&samples, Some(scratch))?;
         let frames: Result<Vec<_>, _> =
             samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
-        let (slots, room_bytes) = packer.pack_all(&frames?)?;
+        let mut frames = frames?;
+        if packing == Packing::Classroom {
+            self.fitting.fit(&self.name, &mut frames);
+        }
+        let (slots, room_bytes) = packer.pack_all(&frames)?;
         stretches.into_iter().for_each(|stretch| scratch.put(stretch.data));
         let pieces: usize = slots.iter().map(|slot| slot.wire.pieces.len()).sum();
         let bytes = room_bytes + slots.len() * SLOT_OVERHEAD_BYTES + pieces * size_of::<Piece>();

@@ -282,6 +282,9 @@ impl State {
         }
         let newest = window.newest_start().filter(|_| start == Start::Keyframe);
         let from = newest.unwrap_or(window.head());
+        if newest.is_none() {
+            feed.live.want_key();
+        }
         let place = match (newest.and_then(|n| window.get(n)), window.clock) {
             (Some(slot), _) => slot.pts,
             (None, Some(clock)) => clock.pts + now.since(clock.at).into(),

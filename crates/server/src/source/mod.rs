@@ -1,3 +1,4 @@
 //! Sources: what brings live streams.
 
 pub(crate) mod live_file;
+pub(crate) mod pattern;

@@ -16,6 +16,7 @@ mod foreign;
 mod keys;
 mod libraries;
 mod movies;
+mod pattern;
 mod players;
 mod plays;
 mod probe;
