@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod classroom;
+pub mod http;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;

@@ -28,6 +28,7 @@ pub mod hub;
 mod library;
 mod live;
 mod movie;
+mod package;
 mod packing;
 mod report;
 mod ring;
