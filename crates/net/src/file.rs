@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use weir_time::Utc;
 
 use crate::Host;
 
@@ -20,12 +21,13 @@ pub struct File {
     file: Arc<fs::File>,
     len: u64,
     identity: u64,
+    modified: Utc,
 }
 
 impl File {
     pub(crate) async fn open(host: &Host, path: &Path) -> io::Result<File> {
         let path = path.to_owned();
-        host.blocking(move || File::from_std(fs::File::open(path)?)).await
+        host.blocking(move || File::open_blocking(&path)).await
     }
 
     /// Creates a file, or empties the one that is there.
@@ -35,6 +37,14 @@ impl File {
     pub async fn create(host: &Host, path: &Path) -> io::Result<File> {
         let path = path.to_owned();
         host.blocking(move || File::from_std(fs::File::create(path)?)).await
+    }
+
+    /// Opens a file for reading, for work that runs where it may block ([`Host::blocking`]).
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open_blocking(path: &Path) -> io::Result<File> {
+        File::from_std(fs::File::open(path)?)
     }
 
     fn from_std(file: fs::File) -> io::Result<File> {
@@ -50,7 +60,11 @@ impl File {
             metadata.mtime() as u64,
             metadata.mtime_nsec() as u64,
         ]);
-        Ok(File { file: Arc::new(file), len: metadata.len(), identity })
+        let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
+        let nanos =
+            seconds.saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec() as u64);
+        let modified = Utc::from_nanos(nanos);
+        Ok(File { file: Arc::new(file), len: metadata.len(), identity, modified })
     }
 
     /// Its length in bytes when it was opened.
@@ -66,6 +80,69 @@ impl File {
     /// A number that names this version of the file: another one after it is replaced.
     pub fn identity(&self) -> u64 {
         self.identity
+    }
+
+    /// When it was last written, as the file system said when it was opened; 1970 for what is
+    /// older.
+    pub fn modified(&self) -> Utc {
+        self.modified
+    }
+
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Has `len` bytes at `offset` brought into memory, so that [`crate::TcpStream::try_send_file`]
+    /// does not wait for the disk. At once where they are there already; otherwise it waits, and
+    /// other tasks go on. What the disk refuses, whoever reads the bytes is told.
+    pub async fn prefetch(&self, host: &Host, offset: u64, len: u64) {
+        if host.is_virtual() || self.is_in_memory(offset, len) {
+            return;
+        }
+        let file = self.clone();
+        host.blocking(move || file.prefetch_blocking(offset, len)).await;
+    }
+
+    /// Whether the system says that all of these bytes are in memory; not every file system tells.
+    fn is_in_memory(&self, offset: u64, len: u64) -> bool {
+        let end = offset.saturating_add(len).min(self.len);
+        let pages = (end.div_ceil(PAGE_BYTES)).saturating_sub(offset / PAGE_BYTES);
+        let range = [offset, end.saturating_sub(offset)];
+        let mut counts = [0u64; CACHE_COUNTS];
+        // SAFETY: the system reads two and writes five numbers, for which there is room; where it
+        // does not know the call, it does nothing.
+        let failed = unsafe {
+            libc::syscall(
+                SYS_CACHESTAT,
+                self.file.as_raw_fd(),
+                range.as_ptr(),
+                counts.as_mut_ptr(),
+                0,
+            )
+        };
+        failed == 0 && counts[0] >= pages
+    }
+
+    fn prefetch_blocking(&self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len).min(self.len);
+        let off = |at: u64| libc::off_t::try_from(at).unwrap_or(libc::off_t::MAX);
+        // SAFETY: a plain call on an open descriptor; it is advice.
+        unsafe {
+            libc::posix_fadvise(
+                self.file.as_raw_fd(),
+                off(offset),
+                off(end.saturating_sub(offset)),
+                libc::POSIX_FADV_WILLNEED,
+            );
+        }
+        // The advice starts the reading; a byte of each stretch waits for it.
+        for at in (offset..end).step_by(PREFETCH_STRIDE) {
+            let mut byte = [0u8; 1];
+            // SAFETY: the buffer is valid for its length.
+            unsafe {
+                libc::pread(self.file.as_raw_fd(), byte.as_mut_ptr().cast(), 1, off(at));
+            }
+        }
     }
 
     /// Reads `len` bytes at `offset`; fewer only where the file ends.
@@ -135,3 +212,11 @@ impl File {
         host.blocking(move || io::Write::write_all(&mut &*file, &data)).await
     }
 }
+
+/// The number of the system call that counts pages in memory, the same on all processors.
+const SYS_CACHESTAT: libc::c_long = 451;
+/// What it writes: pages in memory first, then those that are dirty and the like.
+const CACHE_COUNTS: usize = 5;
+const PAGE_BYTES: u64 = 4096;
+/// A processor with larger pages counts fewer: then files are read ahead once too often.
+const PREFETCH_STRIDE: usize = 64 * 1024;

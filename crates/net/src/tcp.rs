@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 
 use crate::host::Body;
-use crate::{Doorbell, Host, os, sim};
+use crate::{Doorbell, File, Host, os, sim};
 
 /// What is asked of a TCP socket. The default is the system's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -209,6 +209,36 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Writes as much of several pieces, in their order, as the socket takes now; of more than
+    /// eight pieces it takes none behind the eighth.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing; what ended the connection otherwise.
+    pub fn try_write_vectored(&self, slices: &[&[u8]]) -> io::Result<usize> {
+        match &self.body {
+            StreamBody::Os(stream) => stream.try_write(slices),
+            StreamBody::Sim(stream) => stream.try_write(&slices[..slices.len().min(8)]),
+        }
+    }
+
+    /// Sends as much of `bytes` bytes of a file, from `offset` on, as the socket takes now; zero
+    /// says that the file ends before. On the system the bytes never enter this program
+    /// (sendfile): where they are not in memory, it waits for the disk, so that
+    /// [`File::prefetch`] comes first.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing; what ended the connection otherwise, or what went wrong
+    /// with the file.
+    pub fn try_send_file(&self, file: &File, offset: u64, bytes: usize) -> io::Result<usize> {
+        match &self.body {
+            StreamBody::Os(stream) => stream.try_send_file(file.raw_fd(), offset, bytes),
+            StreamBody::Sim(stream) => {
+                let data = file.read_at_blocking(offset, bytes.min(SIM_FILE_BYTES))?;
+                if data.is_empty() { Ok(0) } else { stream.try_write(&[&data]) }
+            }
+        }
+    }
+
     /// Waits until the socket may take more, after it was full.
     pub async fn writable(&self) {
         match &self.body {
@@ -243,6 +273,9 @@ impl TcpStream {
         }
     }
 }
+
+/// What a simulated host reads of a file at once.
+const SIM_FILE_BYTES: usize = 64 * 1024;
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

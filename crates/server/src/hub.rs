@@ -190,6 +190,31 @@ impl Hub {
         opened.map(Stream::Movie)
     }
 
+    /// A live stream by its name.
+    pub(crate) fn live(&self, name: &str) -> Option<Arc<Live>> {
+        lock(&self.live).get(name).cloned()
+    }
+
+    /// A stream by its name, as far as it is there without opening a file.
+    pub(crate) fn peek(&self, name: &str) -> Option<Stream> {
+        if let Some(live) = self.live(name) {
+            return Some(Stream::Live(live));
+        }
+        lock(&self.movies).get(name).cloned().map(Stream::Movie)
+    }
+
+    /// Whether there is a stream of this name that can be played, as far as is known; no file is opened for it.
+    pub(crate) async fn knows(&self, host: &Host, name: &str) -> bool {
+        if self.live(name).is_some() {
+            return true;
+        }
+        #[cfg(test)]
+        if lock(&self.stubs).contains_key(name) {
+            return true;
+        }
+        self.library.offers(host, name).await
+    }
+
     /// Offers a movie that is in no library.
     #[cfg(test)]
     pub(crate) fn offer(&self, movie: Arc<Movie>) {

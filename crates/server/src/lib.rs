@@ -29,7 +29,6 @@ pub mod hub;
 mod library;
 mod live;
 mod movie;
-#[allow(dead_code)]
 mod package;
 mod packing;
 mod report;

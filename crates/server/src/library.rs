@@ -120,6 +120,20 @@ impl Library {
         self.shared.listing()?.1.path(name).cloned()
     }
 
+    /// Whether a name is that of a movie that can be played, as far as is known.
+    pub(crate) async fn offers(&self, host: &Host, name: &str) -> bool {
+        let is_there = self.find(host, name).await.is_some();
+        is_there && self.shared.listing().is_some_and(|(_, listing)| listing.offers(name))
+    }
+
+    /// Whether a movie's file is called as those in MP4 or QuickTime are.
+    pub(crate) fn is_called_mp4(&self, name: &str) -> bool {
+        let listing = self.shared.listing();
+        let path = listing.as_ref().and_then(|(_, listing)| listing.path(name));
+        let ending = path.and_then(|path| path.extension()).unwrap_or_default();
+        ["mp4", "m4v", "mov", "m4a", "f4v"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    }
+
     /// Takes a movie out of what is offered, until its file changes: somebody has opened it, and
     /// it cannot be played.
     pub(crate) fn refuse(&self, path: &Path, why: &str) {

@@ -112,6 +112,11 @@ pub(crate) fn viewer_left(records: &Sink, now: Instant, viewer: &Viewer, reason:
     );
 }
 
+pub(crate) fn file_cut_short(records: &Sink, now: Instant, text: &str) {
+    tracing::error!("{text}: its connection is closed");
+    records.emit(now, event::Failure { text: text.into() });
+}
+
 pub(crate) fn movie_failed(records: &Sink, now: Instant, error: &Error) {
     tracing::error!("a movie ends early: {error}");
     records.emit(now, event::Failure { text: error.to_string().into() });

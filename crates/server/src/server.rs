@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use weir_record::{Sink, event};
 
 use crate::hub::Hub;
 use crate::settings::Settings;
-use crate::shard::{Letter, Mailbox, Shard, Udp};
+use crate::shard::{Door, Letter, Mailbox, Shard, Udp};
 use crate::sink;
 
 /// What all shards of a server share.
@@ -31,6 +31,10 @@ pub(crate) struct Context {
     drained: AtomicUsize,
     /// RTCP packets that no shard took, or that no viewer is known for.
     rtcp_dropped: AtomicU64,
+    pub(crate) http: sink::http::Shared,
+    /// One for each shard, once they run.
+    mailboxes: OnceLock<Vec<Mailbox>>,
+    rtsp_port: u16,
 }
 
 /// A viewer's place; before PLAY there is only the shard.
@@ -48,6 +52,20 @@ impl Context {
 
     pub(crate) fn next_ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Those of all shards.
+    pub(crate) fn mailboxes(&self) -> &[Mailbox] {
+        self.mailboxes.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The port on which RTSP is served.
+    pub(crate) fn rtsp_port(&self) -> Option<u16> {
+        Some(self.rtsp_port)
+    }
+
+    pub(crate) fn rtcp_dropped(&self) -> u64 {
+        self.rtcp_dropped.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shard_drained(&self) {
@@ -76,6 +94,7 @@ pub struct Server {
     context: Arc<Context>,
     mailboxes: Vec<Mailbox>,
     rtsp_address: SocketAddr,
+    http_address: Option<SocketAddr>,
 }
 
 /// Why a server cannot start.
@@ -85,6 +104,17 @@ pub enum StartError {
     /// The port for RTSP cannot be had.
     #[error("cannot listen for RTSP on {address}: {source}{}", hint(source, "--rtsp-port 0"))]
     Rtsp {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The port for HTTP cannot be had.
+    #[error(
+        "cannot listen for HTTP on {address}: {source}{}; --no-http does without",
+        hint(source, "--http-port 0")
+    )]
+    Http {
         /// The address that was asked for.
         address: SocketAddr,
         /// What the system says.
@@ -125,6 +155,12 @@ impl Server {
         let (listener, bind) = listen(host, settings.bind, settings.rtsp_port)?;
         let settings = Settings { bind, ..settings };
         let rtsp_address = listener.local_address();
+        let http = settings.http_port.map(|port| {
+            let address = SocketAddr::new(bind, port);
+            host.tcp_listen(address).map_err(|source| StartError::Http { address, source })
+        });
+        let http = http.transpose()?;
+        let http_address = http.as_ref().map(TcpListener::local_address);
         let udp = bind_pair(host, &settings)
             .map_err(|source| StartError::Rtp { port: settings.rtp_port, source })?;
         let ports = (udp.rtp.local_address().port(), udp.rtcp.local_address().port());
@@ -138,20 +174,33 @@ impl Server {
             tickets: AtomicU64::new(0),
             drained: AtomicUsize::new(0),
             rtcp_dropped: AtomicU64::new(0),
+            http: sink::http::Shared::default(),
+            mailboxes: OnceLock::new(),
+            rtsp_port: rtsp_address.port(),
         });
         context.say_listening(host, "rtsp", rtsp_address);
         context.say_listening(host, "rtp", udp.rtp.local_address());
         context.say_listening(host, "rtcp", udp.rtcp.local_address());
         let mailboxes = start_shards(host, &context, &udp.rtp.share(), &udp.rtcp.share());
-        host.spawn(accept(host.clone(), listener, mailboxes.clone()));
+        let _ = context.mailboxes.set(mailboxes.clone());
+        host.spawn(accept(host.clone(), listener, Door::Rtsp, mailboxes.clone()));
+        if let Some(listener) = http {
+            context.say_listening(host, "http", listener.local_address());
+            host.spawn(accept(host.clone(), listener, Door::Http, mailboxes.clone()));
+        }
         host.spawn(ignore(host.clone(), udp.rtp));
         host.spawn(receive_rtcp(host.clone(), udp.rtcp, Arc::clone(&context)));
-        Ok(Server { context, mailboxes, rtsp_address })
+        Ok(Server { context, mailboxes, rtsp_address, http_address })
     }
 
     /// The address on which RTSP is served.
     pub fn rtsp_address(&self) -> SocketAddr {
         self.rtsp_address
+    }
+
+    /// The address on which HTTP is served, if it is.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     /// What the first shard holds, once its host has run on.
@@ -181,6 +230,7 @@ impl Server {
             }
         };
         self.context.say_dropped(host);
+        self.context.http.end(host.now(), &self.context.records);
         if timeout(host, limit, all_drained).await.is_none() {
             tracing::warn!("some viewers did not take the last of what they were sent");
         }
@@ -254,20 +304,21 @@ fn start_shards(
                 }
             };
             let shard = Shard::new(host, context, mailbox, udp);
-            shard.run(sink::rtsp::accept).await;
+            sink::http::start(&shard);
+            shard.run(sink::accept).await;
         });
     }
     mailboxes
 }
 
 /// Gives each connection to the next shard.
-async fn accept(host: Host, listener: TcpListener, mailboxes: Vec<Mailbox>) {
+async fn accept(host: Host, listener: TcpListener, door: Door, mailboxes: Vec<Mailbox>) {
     for mailbox in mailboxes.iter().cycle() {
         loop {
             match listener.accept().await {
                 Ok((connection, peer)) => {
                     // With too many waiting the connection is dropped, and so closed.
-                    mailbox.post(Letter::Connection(connection, peer));
+                    mailbox.post(Letter::Connection(door, connection, peer));
                     break;
                 }
                 Err(error) => {

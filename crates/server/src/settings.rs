@@ -11,6 +11,10 @@ pub struct Settings {
     pub bind: IpAddr,
     /// The port for RTSP; 0 for any free one.
     pub rtsp_port: u16,
+    /// The port for HTTP; 0 for any free one, `None` for no HTTP.
+    pub http_port: Option<u16>,
+    /// HTTP connections that may stand at a time; further ones get a 503.
+    pub http_connections_max: u64,
     /// The port from which RTP leaves; RTCP has the next. 0 for any free pair.
     pub rtp_port: u16,
     /// Where viewers of a live stream begin.
@@ -26,6 +30,8 @@ impl Default for Settings {
         Settings {
             bind: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             rtsp_port: 8554,
+            http_port: Some(8080),
+            http_connections_max: 20_000,
             rtp_port: 0,
             start: Start::default(),
             session_timeout: Duration::from_secs(60),

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) cache_mib: Option<usize>,
     /// RTSP and the RTP that it controls.
     pub(crate) rtsp: Rtsp,
+    /// HTTP: pages, movies, the API.
+    pub(crate) http: Http,
     /// What is written down of the run.
     pub(crate) record: Record,
     /// A live stream that is made here, under a name of your choice.
@@ -109,6 +111,18 @@ pub(crate) struct Rtsp {
     /// Congestion control of media over TCP, by its kernel name; the system's own by default.
     /// Example: "cubic"
     pub(crate) congestion: Option<String>,
+}
+
+/// HTTP: pages, movies, the API.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Whether there is any. Example: true
+    pub(crate) enabled: Option<bool>,
+    /// The TCP port; 0 for any free one. Example: 8080
+    pub(crate) port: Option<u16>,
+    /// Connections that may stand at a time; further ones get a 503. Example: 20000
+    pub(crate) connections_max: Option<u64>,
 }
 
 /// What is written down of the run.

@@ -40,6 +40,12 @@ pub(crate) struct Args {
     /// The TCP port for RTSP; 0 takes any free one [default: 8554].
     #[arg(long, value_name = "N")]
     rtsp_port: Option<u16>,
+    /// The TCP port for HTTP: pages, movies, the API; 0 takes any free one [default: 8080].
+    #[arg(long, value_name = "N", conflicts_with = "no_http")]
+    http_port: Option<u16>,
+    /// Serve nothing by HTTP.
+    #[arg(long)]
+    no_http: bool,
     /// The UDP port from which RTP leaves, RTCP has the next; 0 takes any free pair [default: 0].
     #[arg(long, value_name = "N")]
     rtp_port: Option<u16>,
@@ -131,6 +137,11 @@ impl Plan {
         let settings = Settings {
             bind: args.bind.or(config.bind).unwrap_or(defaults.bind),
             rtsp_port: args.rtsp_port.or(config.rtsp.port).unwrap_or(defaults.rtsp_port),
+            http_port: http_port(args, &config.http),
+            http_connections_max: config
+                .http
+                .connections_max
+                .unwrap_or(defaults.http_connections_max),
             rtp_port: args.rtp_port.or(config.rtsp.rtp_port).unwrap_or(defaults.rtp_port),
             start,
             session_timeout: session_timeout.unwrap_or(defaults.session_timeout),
@@ -277,6 +288,7 @@ impl Plan {
             ("patterns", self.patterns.keys().cloned().collect()),
             ("bind", json!(settings.bind.to_string())),
             ("rtsp_port", json!(settings.rtsp_port)),
+            ("http_port", json!(settings.http_port)),
             ("start", json!(start)),
         ]
         .into_iter()
@@ -286,28 +298,38 @@ impl Plan {
 
     fn banner(&self, hub: &Hub, server: &Server, movies: &[String], warnings: &[String]) -> String {
         let live = hub.live_names();
-        let host = host_to_paste(server.rtsp_address());
-        let url = |name: &String| format!("rtsp://{host}/{}", encode_path(name));
+        let addresses = Addresses::of(server);
         if self.json {
-            let stream =
-                |name: &String, live: bool| json!({ "name": name, "live": live, "url": url(name) });
+            let stream = |name: &String, live: bool| {
+                let mut row = json!({ "name": name, "live": live, "url": addresses.rtsp(name) });
+                if let Some(page) = addresses.page(name) {
+                    row["page"] = json!(page);
+                }
+                row
+            };
             let lives = live.iter().map(|name| stream(name, true));
             let streams: Vec<Value> =
                 lives.chain(movies.iter().map(|name| stream(name, false))).collect();
             let (rtp, rtcp) = server.rtp_ports();
             let address = server.rtsp_address().to_string();
-            let banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp,
+            let mut banner = json!({ "rtsp": address, "rtp_port": rtp, "rtcp_port": rtcp,
                 "streams": streams, "warnings": warnings });
+            if let Some(http) = server.http_address() {
+                banner["http"] = json!(http.to_string());
+            }
             return format!("{banner}\n");
         }
         let place = in_words(server.rtsp_address());
         let mut text = format!("weir {} serves RTSP on {place}\n", env!("CARGO_PKG_VERSION"));
+        if let Some(http) = server.http_address() {
+            text += &format!("and HTTP on {}\n", in_words(http));
+        }
         for name in &live {
-            text += &format!("  live   {}\n", url(name));
+            text += &format!("  live   {}\n", addresses.best(name));
         }
         // What is odd about some of them stands in the log.
         for name in movies.iter().take(MOVIES_SHOWN) {
-            text += &format!("  movie  {}\n", url(name));
+            text += &format!("  movie  {}\n", addresses.best(name));
         }
         if movies.len() > MOVIES_SHOWN {
             text += &format!("  and {} more movies\n", movies.len() - MOVIES_SHOWN);
@@ -315,9 +337,12 @@ impl Plan {
         if live.is_empty() && movies.is_empty() {
             text += "  no movie yet: the folders are looked through again and again\n";
         }
+        if let Some(first) = live.first().or(movies.first()) {
+            text += &addresses.all(first);
+        }
         text += &format!("{}; Ctrl-C ends.\n", capitalised(hub.access().in_words()));
         if let Some(first) = live.first().or(movies.first()) {
-            text += &format!("Try: ffplay {}\n", url(first));
+            text += &format!("Try: ffplay {}\n", addresses.rtsp(first));
         }
         text
     }
@@ -325,6 +350,62 @@ impl Plan {
 
 /// Where the pattern of `--pattern` is.
 const PATTERN_NAME: &str = "pattern";
+/// The addresses of streams, as others on the network can use them.
+struct Addresses {
+    rtsp: String,
+    http: Option<String>,
+}
+
+impl Addresses {
+    fn of(server: &Server) -> Self {
+        let http = server.http_address().map(host_to_paste);
+        Addresses { rtsp: host_to_paste(server.rtsp_address()), http }
+    }
+
+    fn rtsp(&self, name: &str) -> String {
+        format!("rtsp://{}/{}", self.rtsp, encode_path(name))
+    }
+
+    fn http(&self, name: &str, ending: &str) -> Option<String> {
+        let host = self.http.as_ref()?;
+        Some(format!("http://{host}/{}{ending}", encode_path(name)))
+    }
+
+    fn page(&self, name: &str) -> Option<String> {
+        self.http(name, "/")
+    }
+
+    /// The one to begin with.
+    fn best(&self, name: &str) -> String {
+        self.page(name).unwrap_or_else(|| self.rtsp(name))
+    }
+
+    /// Where each protocol finds a stream, a line each.
+    fn all(&self, name: &str) -> String {
+        let endings = [("HLS", "/index.m3u8"), ("DASH", "/manifest.mpd"), ("MP4", ".mp4")];
+        let by_http = endings.iter().filter_map(|(protocol, ending)| {
+            Some(format!("  {protocol:<5}  {}\n", self.http(name, ending)?))
+        });
+        let by_http: String = by_http.collect();
+        match self.http {
+            Some(_) => {
+                let rtsp = self.rtsp(name);
+                format!(
+                    "Each stream has more addresses, {name:?} for one:\n{by_http}  RTSP   {rtsp}\n"
+                )
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// The command line over the file over the default.
+fn http_port(args: &Args, config: &config::Http) -> Option<u16> {
+    let is_off = args.no_http || (args.http_port.is_none() && config.enabled == Some(false));
+    let port = args.http_port.or(config.port).or(Settings::default().http_port);
+    port.filter(|_| !is_off)
+}
+
 /// Movies that the banner names one by one; in JSON it names all.
 const MOVIES_SHOWN: usize = 40;
 

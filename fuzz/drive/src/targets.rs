@@ -70,6 +70,12 @@ targets! {
     weir_proto::classroom::fuzz::fuzz_classroom_message ["rtsp"];
     weir_proto::classroom::fuzz::fuzz_classroom_server ["rtsp"];
     weir_proto::classroom::fuzz::fuzz_classroom_client ["rtsp"];
+    weir_proto::http::fuzz::fuzz_http_request ["http"];
+    weir_proto::http::fuzz::fuzz_http_chunked;
+    weir_proto::http::fuzz::fuzz_http_range ["http"];
+    weir_proto::http::receive::fuzz_http_response ["http"];
+    weir_proto::hls::read::fuzz_hls_playlist ["playlists"];
+    weir_proto::dash::read::fuzz_dash_mpd ["playlists"];
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;

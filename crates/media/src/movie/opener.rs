@@ -202,6 +202,13 @@ fn reader(head: &[u8], file_bytes: u64) -> Result<Reader, Error> {
     Ok(Reader::Scan { scan, at: 0, step_bytes: STEP_BYTES })
 }
 
+impl Format {
+    /// The container of a file with this beginning, of which 4,096 bytes are enough.
+    pub fn of(head: &[u8]) -> Option<Format> {
+        format(head)
+    }
+}
+
 /// The format of a file that starts so. Signatures come before the guess by packets.
 fn format(head: &[u8]) -> Option<Format> {
     let kind = head.get(4..8).and_then(|kind| kind.first_chunk::<4>());

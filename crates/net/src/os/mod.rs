@@ -76,3 +76,27 @@ pub fn address_towards(peer: SocketAddr) -> Option<IpAddr> {
     socket.connect(peer).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
+
+/// What this process has used and uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// Memory that it holds.
+    pub resident_bytes: u64,
+    /// Processor time of all its threads, in the kernel too.
+    pub cpu: std::time::Duration,
+}
+
+/// What this process has used and uses; `None` where the system does not say.
+pub fn process_usage() -> Option<ProcessUsage> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    // SAFETY: a plain call; all zeroes is a valid rusage for the next one to fill in.
+    let (page_bytes, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        check(libc::getrusage(libc::RUSAGE_SELF, &mut usage)).ok()?;
+        (libc::sysconf(libc::_SC_PAGESIZE), usage)
+    };
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    let cpu = std::time::Duration::from_micros(micros(usage.ru_utime) + micros(usage.ru_stime));
+    Some(ProcessUsage { resident_bytes: pages * u64::try_from(page_bytes).ok()?, cpu })
+}

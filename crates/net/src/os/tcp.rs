@@ -191,6 +191,20 @@ impl TcpStream {
         Ok(sent)
     }
 
+    pub(crate) fn try_send_file(&self, file: RawFd, at: u64, bytes: usize) -> io::Result<usize> {
+        let offset = libc::off_t::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let sent = self.registration.try_write(|fd| {
+            let mut offset = offset;
+            // SAFETY: both descriptors are open, and the offset is valid for the call.
+            check_len(unsafe { libc::sendfile(fd, file, &mut offset, bytes) })
+        })?;
+        // Fewer also where the file ends: then the next call says so.
+        if sent > 0 && sent < bytes {
+            self.registration.note_full();
+        }
+        Ok(sent)
+    }
+
     pub(crate) fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }

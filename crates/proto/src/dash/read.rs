@@ -467,7 +467,7 @@ const TIME_UNITS: [(char, f64); 3] = [('H', 3600.0), ('M', 60.0), ('S', 1.0)];
 
 /// `data` as a description.
 #[doc(hidden)]
-pub fn fuzz_mpd(data: &[u8]) {
+pub fn fuzz_dash_mpd(data: &[u8]) {
     let from = Url { host: "h".into(), port: 80, target: "/m/x.mpd".into() };
     if let Ok(text) = std::str::from_utf8(data) {
         match Mpd::parse(text, &from) {

@@ -304,7 +304,7 @@ fn byte_range(text: &str) -> Result<(u64, Option<u64>), String> {
 
 /// `data` as a playlist.
 #[doc(hidden)]
-pub fn fuzz_playlist(data: &[u8]) {
+pub fn fuzz_hls_playlist(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         match Playlist::parse(text) {
             Ok(Playlist::Media(media)) => assert!(media.segments.len() <= SEGMENTS_MAX),

@@ -293,7 +293,7 @@ fn start(bytes: &[u8]) -> String {
 
 /// `data` as a response, in two pieces.
 #[doc(hidden)]
-pub fn fuzz_response(data: &[u8]) {
+pub fn fuzz_http_response(data: &[u8]) {
     let (&cut, data) = data.split_first().unwrap_or((&0, data));
     let mut reader = Reader::new(cut & 0x80 != 0);
     let (first, second) = data.split_at(usize::from(cut & 0x7f).min(data.len()));

@@ -28,8 +28,9 @@ pub use playout::{
     SegmentFetched, Stalled,
 };
 pub use server::{
-    Listening, ReceiverReport, Refused, StreamAdded, StreamRemoved, StreamSecond, ViewerJoined,
-    ViewerLeft, ViewerPaused, ViewerPlaying, ViewerSkipped,
+    Listening, PageReport, ReceiverReport, Refused, SessionBegan, SessionEnded, StreamAdded,
+    StreamRemoved, StreamSecond, ViewerJoined, ViewerLeft, ViewerPaused, ViewerPlaying,
+    ViewerSkipped,
 };
 
 /// How much is written down: each level includes those before it.
@@ -206,6 +207,12 @@ events! {
     Event "receiver_report" ReceiverReport(ReceiverReport),
     /// A viewer is gone.
     Event "viewer_left" ViewerLeft(ViewerLeft),
+    /// Somebody watches by HTTP.
+    Event "session_began" SessionBegan(SessionBegan),
+    /// A page says what it has measured.
+    Event "page_report" PageReport(Box<PageReport>),
+    /// Somebody who watched by HTTP is gone.
+    Event "session_ended" SessionEnded(SessionEnded),
     /// One second of a stream.
     Second "stream_second" StreamSecond(Box<StreamSecond>),
 

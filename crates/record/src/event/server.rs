@@ -155,6 +155,92 @@ pub struct ViewerLeft {
     pub images_dropped: Option<u64>,
 }
 
+/// Somebody watches by HTTP: requests that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionBegan {
+    /// The session: the page's token, or a number of this run.
+    pub session: Text,
+    /// The stream's name.
+    pub stream: Text,
+    /// Address and port of the first request.
+    pub peer: Text,
+    /// `progressive`, `hls` or `dash`; absent while it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Text>,
+    /// What the player says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Text>,
+    /// By what it is told from others.
+    pub identified_by: Text,
+}
+
+/// Somebody who watched by HTTP is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// The session.
+    pub session: Text,
+    /// The stream's name.
+    pub stream: Text,
+    /// Why: `timeout`, `dropped` or `server ended`.
+    pub reason: Text,
+    /// `progressive`, `hls` or `dash`; absent where it was never known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Text>,
+    /// Requests that it has made.
+    pub requests: u64,
+    /// Bytes sent to it.
+    pub bytes: u64,
+    /// From the first request to the last sign of life.
+    pub lasted_ns: u64,
+}
+
+/// A page says what it has measured since it began to play.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageReport {
+    /// The session: the page's token.
+    pub session: Text,
+    /// The stream's name.
+    pub stream: Text,
+    /// When the page said so, by its own clock.
+    pub utc_ns: u64,
+    /// From the wish to play to the first picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_ns: Option<u64>,
+    /// How often the picture stood still for want of data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalls: Option<u64>,
+    /// How long in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled_ns: Option<u64>,
+    /// Media that is there and was not shown yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer_ns: Option<u64>,
+    /// Frames decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames_decoded: Option<u64>,
+    /// Frames that came too late to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames_dropped: Option<u64>,
+    /// What the player takes the network for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput_bps: Option<u64>,
+    /// Frames whose time code was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_frames: Option<u64>,
+    /// Their age when they were shown: the median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p50_ns: Option<i64>,
+    /// The age that 95 % of them did not exceed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p95_ns: Option<i64>,
+    /// The age that 99 % of them did not exceed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p99_ns: Option<i64>,
+    /// Frames whose time code was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames_skipped_by_reader: Option<u64>,
+}
+
 /// One second of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSecond {

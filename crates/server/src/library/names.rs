@@ -11,6 +11,8 @@ pub struct Listing {
     /// Files by every name that works; those that cannot be played among them, so that whoever
     /// asks for one is told why.
     by_name: BTreeMap<String, PathBuf>,
+    /// Names of those that cannot be played.
+    bad_names: BTreeSet<String>,
     /// One name for each file that is offered, the shortest that works.
     pub names: Vec<String>,
     /// What was odd, in words: paths and reasons.
@@ -24,6 +26,11 @@ impl Listing {
         let path = self.by_name.get(name)?;
         let mut names = self.by_name.iter();
         names.find_map(|(other, at)| (at == path && other != name).then_some(other.as_str()))
+    }
+
+    /// Whether a name is that of a movie that can be played, as far as is known.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) && !self.bad_names.contains(name)
     }
 
     /// The file behind a name.
@@ -60,6 +67,7 @@ impl Listing {
         for file in bad {
             for name in [&file.name[..], without_extension(&file.name)] {
                 if !listing.by_name.contains_key(name) {
+                    listing.bad_names.insert(name.to_owned());
                     listing.by_name.insert(name.to_owned(), file.path.clone());
                 }
             }

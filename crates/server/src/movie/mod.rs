@@ -114,6 +114,11 @@ impl Movie {
         Ok(self.by_rtp.clone()?)
     }
 
+    /// Whether its file is MP4 or QuickTime.
+    pub(crate) fn is_mp4(&self) -> bool {
+        self.index.format() == movie::Format::Mp4
+    }
+
     /// Its name in the hub.
     pub fn name(&self) -> &str {
         &self.name

@@ -3,7 +3,7 @@
 //! The images lie as the pictures of an MP4 movie of H.264, each a key picture of one NAL unit;
 //! only the track says that they are JPEG.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,7 +18,11 @@ const LENGTH_BYTES: usize = 4;
 
 /// A movie with images of these sizes, 50 ms each.
 pub(crate) async fn images(host: &Host, name: &str, sizes: &[usize]) -> Arc<Movie> {
-    let path = write(name, sizes);
+    // Tests of one program run at the same time, each on its own thread.
+    let test = (std::process::id(), std::thread::current().id());
+    let file_name = format!("weir-server-{test:?}-{name}.mp4");
+    let path = Path::new(&std::env::temp_dir()).join(file_name);
+    write(&path, sizes);
     let file = host.open(&path).await.expect("it was just written");
     let mut movie = Movie::open(host, name, &path, file).await.expect("it is whole");
     let _ = std::fs::remove_file(&path);
@@ -35,7 +39,8 @@ pub(crate) fn image(number: usize, bytes: usize) -> Bytes {
     image.freeze()
 }
 
-fn write(name: &str, sizes: &[usize]) -> PathBuf {
+/// Writes an MP4 movie with pictures of these sizes, 50 ms each.
+pub(crate) fn write(path: &Path, sizes: &[usize]) {
     let sps = Bytes::from_static(&[0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb]);
     let pps = Bytes::from_static(&[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0]);
     let config = h264::Config::from_parameter_sets(vec![sps], vec![pps]).expect("they are right");
@@ -58,10 +63,5 @@ fn write(name: &str, sizes: &[usize]) -> PathBuf {
         file.extend(writer.push(&frame).expect("it is a picture").into_iter().flatten());
     }
     file.extend(writer.finish());
-    // Tests of one program run at the same time, each on its own thread.
-    let test = (std::process::id(), std::thread::current().id());
-    let file_name = format!("weir-server-{test:?}-{name}.mp4");
-    let path = Path::new(&std::env::temp_dir()).join(file_name);
-    std::fs::write(&path, file).expect("there is room");
-    path
+    std::fs::write(path, file).expect("there is room");
 }

@@ -178,6 +178,7 @@ impl State {
         if let Some(tally) = self.tallies.get_mut(tally) {
             tally.packets_refused += refused;
         }
+        self.totals.packets_refused += refused;
         self.commit(id, &plan.reached, plan.bytes);
     }
 
@@ -227,6 +228,7 @@ impl State {
             tally.packets += packets;
             tally.bytes += wire_bytes as u64;
         }
+        self.totals.bytes += wire_bytes as u64;
         if is_classroom {
             self.count_oversize(id, from.slot);
         }

@@ -31,6 +31,7 @@ use weir_record::Level;
 use weir_time::Instant;
 
 use crate::Context;
+use crate::sink::http::{self, Asked};
 use deliver::Plan;
 use outlet::Outlet;
 use state::{State, Wishes};
@@ -58,6 +59,7 @@ pub(crate) struct Shard {
     pub(crate) context: Arc<Context>,
     pub(crate) mailbox: Mailbox,
     pub(crate) scratch: Scratch,
+    pub(crate) http: http::Local,
     udp: Option<Udp>,
     state: RefCell<State>,
     storage: RefCell<BatchStorage>,
@@ -82,7 +84,9 @@ pub(crate) struct Mailbox {
 /// What other threads tell a shard.
 pub(crate) enum Letter {
     /// A connection is this shard's from now on.
-    Connection(DetachedTcp, SocketAddr),
+    Connection(Door, DetachedTcp, SocketAddr),
+    /// Say whom it serves.
+    Viewers(Arc<Asked>),
     /// RTCP came from a viewer.
     Rtcp { viewer: usize, number: u64, data: Bytes, at: Instant },
     /// The server ends: say good-bye to everyone.
@@ -102,6 +106,13 @@ pub(crate) struct Census {
     pub(crate) timers: usize,
     /// Places that viewers and outlets have had at once, and that are used again.
     pub(crate) places: usize,
+}
+
+/// The listener that a connection came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Rtsp,
+    Http,
 }
 
 /// RTCP that waits to be read; beyond it, it is dropped.
@@ -152,6 +163,7 @@ impl Shard {
             context,
             mailbox,
             scratch: Scratch::new(SCRATCH_BYTES),
+            http: http::Local::new(),
             udp,
             state,
             storage: RefCell::default(),
@@ -160,7 +172,10 @@ impl Shard {
     }
 
     /// Serves for ever. `accept` is called for each connection that is given to this shard.
-    pub(crate) async fn run(self: Rc<Self>, accept: impl Fn(&Rc<Self>, DetachedTcp, SocketAddr)) {
+    pub(crate) async fn run(
+        self: Rc<Self>,
+        accept: impl Fn(&Rc<Self>, Door, DetachedTcp, SocketAddr),
+    ) {
         if self.context.records.wants(Level::Second) {
             self.host.spawn(Rc::clone(&self).summarise());
         }
@@ -204,9 +219,14 @@ impl Shard {
         }
     }
 
-    fn read(self: &Rc<Self>, letter: Letter, accept: &impl Fn(&Rc<Self>, DetachedTcp, SocketAddr)) {
+    fn read(
+        self: &Rc<Self>,
+        letter: Letter,
+        accept: &impl Fn(&Rc<Self>, Door, DetachedTcp, SocketAddr),
+    ) {
         match letter {
-            Letter::Connection(connection, peer) => accept(self, connection, peer),
+            Letter::Connection(door, connection, peer) => accept(self, door, connection, peer),
+            Letter::Viewers(asked) => asked.answer(self.state.borrow().audience()),
             Letter::Rtcp { viewer, number, data, at } => {
                 self.rtcp_from_viewer(viewer, Some(number), &data, at);
             }
@@ -310,6 +330,7 @@ impl Shard {
         for outlet in outlets {
             self.close(outlet);
         }
+        self.http.drain();
         let shard = Rc::clone(self);
         self.host.spawn(async move {
             while !shard.is_drained() {
@@ -322,7 +343,8 @@ impl Shard {
     /// Whether nothing waits to be sent on any connection.
     fn is_drained(&self) -> bool {
         let state = self.state.borrow();
-        state.outlets.iter().all(|(_, out)| out.failed || out.waiting_bytes() == 0)
+        let is_sent = state.outlets.iter().all(|(_, out)| out.failed || out.waiting_bytes() == 0);
+        is_sent && self.http.is_idle()
     }
 
     /// Writes a summary of each stream every second.

@@ -15,6 +15,7 @@ use super::slab::Slab;
 use super::viewer::{Cursor, Pace, Phase, Source, Viewer, Way};
 use crate::report;
 use crate::ring::StreamClock;
+use crate::sink::http::{Audience, Row};
 
 /// Everything that a shard knows.
 pub(crate) struct State {
@@ -27,6 +28,8 @@ pub(crate) struct State {
     timers: BTreeSet<(Instant, Timer)>,
     beats: Beats,
     pub(crate) records: Sink,
+    /// Skips, bytes and refused packets since the start.
+    pub(super) totals: Audience,
     /// The time of day in seconds, as of this round.
     pub(super) unix_s: u32,
 }
@@ -75,8 +78,24 @@ impl State {
             timers: BTreeSet::new(),
             beats: Beats::default(),
             records,
+            totals: Audience::default(),
             unix_s: 0,
         }
+    }
+
+    /// Whom it serves.
+    pub(super) fn audience(&self) -> Audience {
+        let rows = self.viewers.iter().map(|(_, viewer)| Row {
+            number: viewer.number,
+            stream: Arc::clone(&viewer.stream),
+            peer: viewer.peer,
+            transport: viewer.transport(),
+            agent: viewer.agent.clone(),
+            joined: viewer.joined,
+            bytes: viewer.sent.wire_bytes,
+        });
+        let Audience { skips, bytes, packets_refused, .. } = self.totals;
+        Audience { rows: rows.collect(), skips, bytes, packets_refused }
     }
 
     /// What is held.
@@ -277,6 +296,7 @@ impl State {
         if let Some(tally) = self.tallies.get_mut(viewer.tally) {
             tally.skips += 1;
         }
+        self.totals.skips += 1;
     }
 
     /// Starts the clock of a movie's viewer once its first frame is there, lets go of what it has

@@ -33,6 +33,8 @@ pub(crate) struct Viewer {
     pub(crate) number: u64,
     pub(crate) stream: Arc<str>,
     pub(crate) peer: SocketAddr,
+    /// What it says it is.
+    pub(crate) agent: Option<Arc<str>>,
     pub(crate) source: Source,
     pub(crate) way: Way,
     pub(crate) tracks: Tracks,

@@ -94,6 +94,7 @@ impl Shard {
             number,
             stream: setup.name,
             peer: setup.peer,
+            agent: setup.user_agent.as_deref().map(Arc::from),
             source,
             way,
             tracks: setup.tracks.into_iter().map(|track| track.map(track_out)).collect(),

@@ -13,6 +13,7 @@ mod classroom;
 mod codecs_more;
 mod codecs_video;
 mod foreign;
+mod http;
 mod keys;
 mod libraries;
 mod movies;

@@ -225,7 +225,16 @@ impl Server {
 pub(crate) fn serve(folder: &Folder) -> Command {
     let mut command = weir();
     command.current_dir(folder.path());
-    command.args(["serve", "--bind", "127.0.0.1", "--rtsp-port", "0", "--json"]);
+    command.args([
+        "serve",
+        "--bind",
+        "127.0.0.1",
+        "--rtsp-port",
+        "0",
+        "--http-port",
+        "0",
+        "--json",
+    ]);
     command
 }
 

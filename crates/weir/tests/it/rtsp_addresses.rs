@@ -15,7 +15,10 @@ fn server(folder: &Folder, options: &[&str]) -> Option<(Server, String, u16)> {
     let movie = movies::movie(&PLAIN)?;
     let mut command = weir();
     command.current_dir(folder.path());
-    command.args(["serve", "--rtsp-port", "0", "--json"]).args(options).arg(&movie);
+    command
+        .args(["serve", "--rtsp-port", "0", "--http-port", "0", "--json"])
+        .args(options)
+        .arg(&movie);
     let server = Server::of(Running::start(command, folder, "server"));
     let name = movie.file_stem().unwrap().to_str().unwrap().to_owned();
     let port = server.address.rsplit(':').next().unwrap().parse().unwrap();
@@ -191,7 +194,10 @@ fn the_banner_names_all_addresses_in_words_and_one_to_paste() {
         (&["--bind", "127.0.0.1"][..], "RTSP on 127.0.0.1:"),
     ] {
         let mut command = weir();
-        command.current_dir(folder.path()).args(["serve", "--rtsp-port", "0"]).args(options);
+        command
+            .current_dir(folder.path())
+            .args(["serve", "--rtsp-port", "0", "--http-port", "0"])
+            .args(options);
         let server = Running::start(
             {
                 command.arg(&movie);

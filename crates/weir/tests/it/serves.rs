@@ -280,7 +280,16 @@ fn a_banner_for_people_names_every_address_and_who_may_do_what() {
     fs::copy(&movie, folder.join("talk.mp4")).unwrap();
     let mut command = weir();
     command.current_dir(folder.path());
-    command.args(["serve", "talk.mp4", "--bind", "127.0.0.1", "--rtsp-port", "0"]);
+    command.args([
+        "serve",
+        "talk.mp4",
+        "--bind",
+        "127.0.0.1",
+        "--rtsp-port",
+        "0",
+        "--http-port",
+        "0",
+    ]);
     let server = Running::start(command, &folder, "server");
     wait_until(LIMIT, "the banner is printed", || server.said().0.contains("ffplay"));
     let banner = server.said().0;

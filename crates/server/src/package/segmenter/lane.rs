@@ -59,8 +59,6 @@ pub(crate) struct Segment {
     pub(crate) number: u64,
     pub(crate) init: u64,
     pub(crate) epoch: Epoch,
-    /// It is the first of its epoch, and another was before.
-    pub(crate) discontinuity: bool,
     /// It starts with a key frame.
     pub(crate) independent: bool,
     /// When its first frame is shown, and how long it lasts, in ticks.
@@ -259,7 +257,6 @@ impl Lane {
             number,
             init: self.inits.back().map_or(1, |(number, _)| *number),
             epoch,
-            discontinuity: before.is_some_and(|before| before != epoch.number),
             independent: frames.first().is_some_and(|first| first.starts),
             start_ticks: unsigned(shown_first),
             ticks: unsigned(tick - start),
