@@ -250,7 +250,6 @@ impl Lane {
         };
         self.next_number += 1;
         self.next_tick = tick;
-        let before = self.segments.back().map(|before| before.epoch.number);
         let pieces: Vec<_> =
             [head].into_iter().chain(frames.iter().map(|held| held.payload.clone())).collect();
         let made = Segment {

@@ -173,7 +173,7 @@ pub(super) fn movie(init: &[u8], segments: &[&[u8]]) -> movie::Movie {
     loop {
         match opener.poll().unwrap() {
             Step::Need { offset, bytes } => {
-                opener.feed(offset, &file[offset as usize..][..bytes as usize]).unwrap();
+                opener.feed(offset, file[offset as usize..][..bytes as usize].to_vec()).unwrap();
             }
             Step::Done(movie) => return *movie,
         }
