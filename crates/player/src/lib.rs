@@ -21,6 +21,7 @@ pub mod packets;
 pub mod probe;
 mod recorder;
 pub mod rtsp;
+mod ruler;
 pub mod show;
 
 pub use action::{ACTIONS_MAX, Action, Actions};

@@ -17,6 +17,7 @@ use crate::movie_file::MovieFile;
 pub use crate::movie_file::Written;
 use crate::packets::PacketList;
 use crate::probe::StreamProbe;
+use crate::ruler::rtp::ByRtp;
 
 /// What is asked of a player.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Settings {
     pub actions: Actions,
     /// Where to list every packet that comes.
     pub packets: Option<PacketList>,
+    /// Read the time code of the test pattern.
+    pub reads_time_code: bool,
 }
 
 impl Settings {
@@ -45,6 +48,7 @@ impl Settings {
             script: Vec::new(),
             actions: Actions::new(),
             packets: None,
+            reads_time_code: false,
         }
     }
 }
@@ -110,7 +114,11 @@ pub(crate) async fn run(
     let mut player = Player {
         host: host.clone(),
         client,
-        measure: Measure::new(records.clone(), movie.is_some() || probe.is_some()),
+        measure: Measure::new(
+            records.clone(),
+            movie.is_some() || probe.is_some() || settings.reads_time_code,
+        ),
+        ruler: settings.reads_time_code.then(|| ByRtp::new(host, records)),
         movie,
         probe: probe.take(),
         packets: settings.packets,
@@ -200,6 +208,7 @@ struct Player {
     measure: Measure,
     movie: Option<MovieFile>,
     probe: Option<StreamProbe>,
+    ruler: Option<ByRtp>,
     packets: Option<PacketList>,
     actions: Actions,
     /// The last that was asked for was a pause.
@@ -315,6 +324,9 @@ impl Player {
         if self.watch_at.is_some_and(|at| at <= now) {
             self.watch_at = Some(now + WATCH_INTERVAL);
             watch(&self.measure.progress(now));
+            if let Some(ruler) = &mut self.ruler {
+                ruler.second(now);
+            }
             if let Some(list) = &self.packets {
                 list.flush();
             }
@@ -374,6 +386,9 @@ impl Player {
         while let Some(taken) = self.measure.poll_frame() {
             if let Some(probe) = &mut self.probe {
                 probe.take(&taken, &self.measure);
+            }
+            if let Some(ruler) = &mut self.ruler {
+                ruler.take(&taken, &self.measure);
             }
             if let Some(movie) = &mut self.movie {
                 movie.push(taken, &self.measure);
@@ -571,6 +586,9 @@ impl Player {
         if let Some(probe) = &mut self.probe {
             let watched = self.playing_at.map_or(Duration::ZERO, |at| now.since(at));
             probe.ended(&self.measure, self.client.lower(), watched);
+        }
+        if let Some(ruler) = self.ruler.take() {
+            ruler.finish().await;
         }
         let movie = match self.movie.take() {
             None => None,

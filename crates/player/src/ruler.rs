@@ -5,6 +5,7 @@
 //! whose first pictures bear no time code is left alone.
 
 mod eye;
+pub(crate) mod rtp;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -66,7 +67,7 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// What waits for its other half.
 const HALVES_MAX: usize = 4_096;
 /// Pictures that may bear no time code before a stream is left alone.
-const BLANK_MAX: u64 = 90;
+const BLANK_MAX: u64 = 30;
 /// A flash and a beep further apart belong to different seconds.
 const SKEW_MAX: Duration = Duration::from_millis(400);
 /// Frames that are decoded in one go.
@@ -112,7 +113,7 @@ impl Ruler {
     pub(crate) fn shown(&self, pts: MediaTime, at: Instant) {
         let now = self.host.now();
         let age = i64::try_from(now.since(at).as_nanos()).unwrap_or(i64::MAX);
-        let utc = Utc::from_nanos(self.host.utc().as_nanos().saturating_sub_signed(age));
+        let utc = Utc::from_nanos(self.host.utc().as_nanos().saturating_add_signed(-age));
         let mut state = self.shared.state.borrow_mut();
         if !state.is_off {
             bound(&mut state.shown);

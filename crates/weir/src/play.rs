@@ -271,6 +271,7 @@ impl Args {
         settings.dial.from = self.from;
         settings.limit = self.seconds;
         settings.movie = self.output.clone();
+        settings.reads_time_code = true;
         settings
     }
 
@@ -286,6 +287,7 @@ impl Args {
         settings.limit = self.seconds;
         settings.movie = self.output.clone();
         settings.actions = actions.clone();
+        settings.reads_time_code = true;
         settings
     }
 

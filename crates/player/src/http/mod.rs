@@ -17,14 +17,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weir_dial::http::Client;
-use weir_media::{Frame, MediaTime, Track, TrackId};
+use weir_media::{Frame, Kind, MediaTime, Track, TrackId};
 use weir_net::{Either, Host, select};
 use weir_proto::http::url::Url;
 use weir_record::Sink;
-use weir_record::event::{self, EndReason};
+use weir_record::event::{self, EndReason, LatencyBasis};
 use weir_time::Instant;
 
 use crate::rtsp::Outcome;
+use crate::ruler::Ruler;
 use crate::{Action, Actions, Progress};
 use copy::Copy;
 use load::{Loaded, Message, Shared};
@@ -45,12 +46,22 @@ pub struct Settings {
     pub movie: Option<PathBuf>,
     /// What to do while it plays.
     pub actions: Actions,
+    /// Read the time code of the test pattern.
+    pub reads_time_code: bool,
 }
 
 impl Settings {
     /// Plays what stands at `url` from its start to its end.
     pub fn new(url: impl Into<String>) -> Self {
-        Settings { url: url.into(), from: None, limit: None, movie: None, actions: Actions::new() }
+        let actions = Actions::new();
+        Settings {
+            url: url.into(),
+            from: None,
+            limit: None,
+            movie: None,
+            actions,
+            reads_time_code: false,
+        }
     }
 }
 
@@ -142,7 +153,10 @@ struct Player {
     playout: Playout<Frame>,
     measure: Measure,
     copy: Option<Copy>,
+    ruler: Option<Ruler>,
     tracks: Vec<Track>,
+    /// Tracks that the ruler knows.
+    looked_at: Vec<usize>,
     actions: Actions,
     limit: Option<Duration>,
     is_live: bool,
@@ -186,7 +200,9 @@ impl Player {
             playout: Playout::new(from),
             measure,
             copy,
+            ruler: settings.reads_time_code.then(|| Ruler::new(host, records, LatencyBasis::Shown)),
             tracks: Vec::new(),
+            looked_at: Vec::new(),
             actions: settings.actions.clone(),
             limit: settings.limit,
             is_live: presentation.is_live,
@@ -293,6 +309,7 @@ impl Player {
             let track = place.and_then(|place| self.measure.track(feed, place));
             let Some(track) = track else { continue };
             self.measure.frame(track, &frame);
+            self.look(track, place.and_then(|place| piece.tracks.get(place)), &frame);
             if let Some(copy) = &mut self.copy {
                 copy.push_of(track, &frame);
             }
@@ -308,6 +325,22 @@ impl Player {
                 copy.begin(&tracks);
             }
         }
+    }
+
+    /// Shows a frame to the ruler, and its track where that is new or has changed.
+    fn look(&mut self, number: usize, track: Option<&Track>, frame: &Frame) {
+        let (Some(ruler), Some(track)) = (&self.ruler, track) else {
+            return;
+        };
+        let Some(known) = self.tracks.get_mut(number) else {
+            return;
+        };
+        if !self.looked_at.contains(&number) || known.codec != track.codec {
+            known.codec = track.codec.clone();
+            self.looked_at.push(number);
+            ruler.track(number, track);
+        }
+        ruler.frame(number, track.codec.kind(), frame);
     }
 
     /// Does what is due; gives the end once it has come.
@@ -329,6 +362,9 @@ impl Player {
         self.ask_for_more(now);
         if self.watch_at.is_some_and(|at| at <= now) {
             self.watch_at = Some(now + WATCH_INTERVAL);
+            if let Some(ruler) = &self.ruler {
+                ruler.second(now, WATCH_INTERVAL);
+            }
             let position = self.playout.position(now);
             watch(&self.measure.progress(now, position, self.duration));
         }
@@ -370,7 +406,13 @@ impl Player {
                 self.stalled_at = None;
                 self.measure.started(now, position);
             }
-            Shown::Frame { track, .. } => self.measure.shown(track),
+            Shown::Frame { track, pts, at, .. } => {
+                self.measure.shown(track);
+                let is_video = self.tracks.get(track).is_some_and(is_video);
+                if let Some(ruler) = self.ruler.as_ref().filter(|_| is_video) {
+                    ruler.shown(pts, at);
+                }
+            }
             Shown::Stalled { position } => {
                 self.stalled_at = Some(now);
                 let position_ns = position.as_nanos();
@@ -439,6 +481,9 @@ impl Player {
     async fn finish(mut self, end: End) -> Outcome {
         self.shared.demands.iter().for_each(load::Demand::finish);
         let now = self.host.now();
+        if let Some(ruler) = self.ruler.take() {
+            ruler.finish().await;
+        }
         let movie = match self.copy.take() {
             None => None,
             Some(copy) => Some(copy.finish().await),
@@ -453,6 +498,10 @@ impl Player {
         self.measure.finish(now, end.reason, end.text.as_deref());
         Outcome { reason: end.reason, text: end.text, error: None, movie }
     }
+}
+
+fn is_video(track: &Track) -> bool {
+    track.codec.kind() == Kind::Video
 }
 
 /// Tracks of one feed.

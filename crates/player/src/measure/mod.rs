@@ -190,6 +190,12 @@ impl Measure {
         self.find(track)?.pts(rtp_ticks)
     }
 
+    /// When a frame of a track was captured by its sender's clock, in nanoseconds since 1970: known
+    /// once a sender report has come.
+    pub fn sender_time(&self, track: u8, rtp_ticks: i64) -> Option<MediaTime> {
+        self.find(track)?.sender_time(rtp_ticks)
+    }
+
     /// The report block about a track, for a receiver report at `now`.
     pub fn report_block(&mut self, now: Instant, track: u8) -> Option<ReportBlock> {
         self.tracks.iter_mut().find(|other| other.number == track)?.report_block(now)
@@ -419,6 +425,7 @@ impl Measure {
             match packet {
                 Packet::SenderReport(report) => {
                     track.sender_report(at, &report, says_bye);
+                    track.reported = Some((report.ntp.0, report.rtp_time.0));
                     let report = event::SenderReport {
                         track: number,
                         ssrc: report.ssrc.0,

@@ -11,7 +11,7 @@ use weir_proto::rtp::receive::{ArrivalKind, Counts, Reorder, ReorderConfig, Stat
 use weir_proto::rtp::{Error, Packet, RtpTime, Ssrc};
 use weir_record::event::{self, DiscardReason};
 use weir_record::{Histogram, Sink};
-use weir_time::Instant;
+use weir_time::{Instant, Utc};
 
 use super::ends::{Ends, Lost};
 use super::watch::Watch;
@@ -24,6 +24,8 @@ pub(super) struct Track {
     pub(super) bye: bool,
     pub(super) frames_not_kept: u64,
     pub(super) watch: Watch,
+    /// Both clocks of the last sender report: NTP and RTP.
+    pub(super) reported: Option<(u64, u32)>,
     codec: &'static str,
     payload_type: u8,
     source: Option<Source>,
@@ -106,6 +108,7 @@ impl Track {
             clock_rate_hz: description.clock_rate_hz,
             bye: false,
             frames_not_kept: 0,
+            reported: None,
             watch: Watch::new(
                 description.track,
                 description.kind,
@@ -294,6 +297,16 @@ impl Track {
         let line = self.line?;
         let since = rtp_ticks.saturating_sub(line.ticks?);
         Some(line.start + MediaTime::from_ticks(since, self.clock_rate_hz.max(1)))
+    }
+
+    /// When a frame was captured by the sender's clock.
+    pub(super) fn sender_time(&self, rtp_ticks: i64) -> Option<MediaTime> {
+        let (ntp, rtp_time) = self.reported?;
+        let reported_ns = i64::try_from(Utc::from_ntp(ntp)?.as_nanos()).ok()?;
+        // The nearest of those that the lower 32 bits name.
+        let since = (rtp_ticks as u32).wrapping_sub(rtp_time) as i32;
+        let since = MediaTime::from_ticks(i64::from(since), self.clock_rate_hz.max(1));
+        Some(MediaTime::from_nanos(reported_ns) + since)
     }
 
     pub(super) fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {

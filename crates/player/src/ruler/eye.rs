@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use weir_codec::sound::{SoundDecoder, sound_decoder};
 use weir_codec::timecode::{self, TimeCode};
-use weir_codec::video::{Decoded, VideoDecoder, video_decoder};
+use weir_codec::{Decoded, SoundDecoder, VideoDecoder, sound_decoder, video_decoder};
 use weir_codec::{beep, flash};
 use weir_media::{Kind, MediaTime, Track};
 
