@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "standard output is where a program's results go")]
 
 mod config;
+mod demo;
 mod log;
 mod pattern;
 mod play;
@@ -27,6 +28,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what this does, in your browser.
+    Demo(demo::Args),
     /// Serve movies and live streams to any RTSP player.
     Serve(serve::Args),
     /// Play a stream without showing it, and measure what came.
@@ -48,6 +51,7 @@ const VERSION: &str = match weir_codec::ASSEMBLY.as_bytes() {
 
 const EXAMPLES: &str = "\
 Examples:
+  weir demo                          a live picture with its age on it, in your browser
   weir serve movie.mp4               serve one movie; the addresses to paste are printed
   weir serve --live movie.mp4        the same movie as a live stream that never ends
   weir play rtsp://localhost:8554/movie --seconds 10
@@ -58,6 +62,7 @@ Examples:
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Play(args) => play::run(args),
         Command::Probe(args) => probe::run(args),

@@ -142,27 +142,49 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.output.exists() && !args.force {
         bail!("{name} is there already: name another file, or write over it with --force");
     }
-    // Whoever serves the folder sees the movie once it is whole.
-    let part = part_path(&args.output);
-    let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
-    let made = plan.make(&mut Output { file: BufWriter::new(file), bytes: 0 });
-    let made = made.and_then(|made| {
-        std::fs::rename(&part, &args.output)?;
-        Ok(made)
-    });
-    let made = match made {
-        Ok(made) => made,
-        Err(error) => {
-            let _ = std::fs::remove_file(&part);
-            return Err(error.context(format!("cannot make {name}")));
-        }
-    };
+    let made = write_movie(&plan, &args.output)?;
     log::print(&plan.told(args, &made))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a movie with what is usual, and says nothing. Blocks.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn make_movie(path: &Path, seconds: &str, size: &str) -> anyhow::Result<()> {
+    let args = Args {
+        output: path.to_owned(),
+        seconds: seconds.parse().map_err(anyhow::Error::msg)?,
+        size: Some(size.parse().map_err(anyhow::Error::msg)?),
+        fps: None,
+        bitrate_kbps: None,
+        sound: Sound::Aac,
+        name: None,
+        force: true,
+        json: false,
+    };
+    let plan = Plan { is_quiet: true, ..Plan::new(&args)? };
+    write_movie(&plan, path).map(|_| ())
+}
+
+/// Makes a movie at its place once it is whole: whoever serves the folder sees no part of one.
+fn write_movie(plan: &Plan, path: &Path) -> anyhow::Result<Made> {
+    let part = part_path(path);
+    let file = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
+    let made = plan.make(&mut Output { file: BufWriter::new(file), bytes: 0 });
+    let made = made.and_then(|made| {
+        std::fs::rename(&part, path)?;
+        Ok(made)
+    });
+    made.map_err(|error| {
+        let _ = std::fs::remove_file(&part);
+        error.context(format!("cannot make {}", path.display()))
+    })
+}
+
 /// What is to be made.
 struct Plan {
+    is_quiet: bool,
     kind: Kind,
     name: String,
     size: Size,
@@ -217,6 +239,7 @@ impl Plan {
         }
         let stem = args.output.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Plan {
+            is_quiet: false,
             kind,
             name: args.name.clone().unwrap_or_else(|| stem.into_owned()),
             size: args.size.unwrap_or(usual),
@@ -248,7 +271,7 @@ impl Plan {
             [Some(video.track()), sound.track()].into_iter().flatten().cloned().collect();
         let mut file = Container::new(self.kind, &tracks)?;
         out.write(&file.head())?;
-        let mut progress = Progress::new(self.frames);
+        let mut progress = Progress::new(self.frames, self.is_quiet);
         let end = self.rate.time_of(self.frames);
         for number in 0..self.frames {
             let stamp = self.stamp(number);
@@ -271,7 +294,7 @@ impl Plan {
         let Size { width, height } = self.size;
         let like = jpeg::Encoder::new(TrackId(0), width, height, 75, 1_000)?;
         let mut file = mjpeg::Writer::new(like.track())?;
-        let mut progress = Progress::new(self.frames);
+        let mut progress = Progress::new(self.frames, self.is_quiet);
         let mut images_lowered = 0;
         for number in 0..self.frames {
             let picture = pattern.draw(&self.moment(number));
@@ -451,8 +474,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(frames: u64) -> Self {
-        Progress { frames, shown: None, is_terminal: std::io::stderr().is_terminal() }
+    fn new(frames: u64, is_quiet: bool) -> Self {
+        let is_terminal = !is_quiet && std::io::stderr().is_terminal();
+        Progress { frames, shown: None, is_terminal }
     }
 
     fn show(&mut self, number: u64) {

@@ -16,6 +16,7 @@ use weir_record::{Role, Sink};
 use weir_server::{Hub, Library, LiveFile, LivePattern, PatternSettings, Server, Settings, Start};
 
 use crate::config::{self, Config};
+use crate::demo::Demo;
 use crate::log;
 use crate::pattern::PatternArg;
 use crate::records::{RecordLevel, move_aside};
@@ -109,7 +110,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What is to be served, and how: the command line over the file over the defaults.
-struct Plan {
+pub(crate) struct Plan {
+    demo: Option<Demo>,
     movies: Vec<PathBuf>,
     live: Vec<PathBuf>,
     /// Test patterns by their names.
@@ -148,6 +150,7 @@ impl Plan {
             congestion: config.rtsp.congestion,
         };
         let plan = Plan {
+            demo: None,
             patterns,
             movies: [args.movies.clone(), config.movies].concat(),
             live: [args.live.clone(), config.live].concat(),
@@ -160,6 +163,27 @@ impl Plan {
         };
         plan.check()?;
         Ok(plan)
+    }
+
+    /// The live pattern and a folder.
+    pub(crate) fn demo(
+        demo: Demo,
+        pattern: PatternSettings,
+        settings: Settings,
+        json: bool,
+    ) -> Plan {
+        Plan {
+            movies: vec![demo.folder.clone()],
+            demo: Some(demo),
+            live: Vec::new(),
+            patterns: BTreeMap::from([(PATTERN_NAME.to_owned(), pattern)]),
+            settings,
+            shards: None,
+            cache_bytes: CACHE_MIB_DEFAULT << 20,
+            record: None,
+            record_level: RecordLevel::default(),
+            json,
+        }
     }
 
     /// Finds mistakes before anything is opened.
@@ -198,7 +222,11 @@ impl Plan {
         Ok(())
     }
 
-    async fn serve(self, host: Host) -> anyhow::Result<()> {
+    /// Serves until the program is asked to end.
+    ///
+    /// # Errors
+    /// When something cannot be opened or recorded.
+    pub(crate) async fn serve(self, host: Host) -> anyhow::Result<()> {
         let level = self.record_level.into();
         let (sink, drain) = match &self.record {
             Some(_) => weir_record::queue(level, RECORDS_MAX),
@@ -267,6 +295,9 @@ impl Plan {
             })
             .collect();
         log::print(&self.banner(hub, server, &movies, &listing.warnings))?;
+        if let (Some(demo), Some(page)) = (&self.demo, Addresses::here(server).http("", "")) {
+            demo.begin(host, &page);
+        }
         host.shutdown_requested().await;
         if !self.json {
             log::say("weir: ending; viewers get a good-bye");
@@ -319,6 +350,9 @@ impl Plan {
             }
             return format!("{banner}\n");
         }
+        if let (Some(demo), Some(pattern)) = (&self.demo, self.patterns.get(PATTERN_NAME)) {
+            return demo.banner(pattern, &Addresses::of_demo(server));
+        }
         let place = in_words(server.rtsp_address());
         let mut text = format!("weir {} serves RTSP on {place}\n", env!("CARGO_PKG_VERSION"));
         if let Some(http) = server.http_address() {
@@ -338,7 +372,7 @@ impl Plan {
             text += "  no movie yet: the folders are looked through again and again\n";
         }
         if let Some(first) = live.first().or(movies.first()) {
-            text += &addresses.all(first);
+            text += &addresses.all(first, live.contains(first));
         }
         text += &format!("{}; Ctrl-C ends.\n", capitalised(hub.access().in_words()));
         if let Some(first) = live.first().or(movies.first()) {
@@ -362,6 +396,33 @@ impl Addresses {
         Addresses { rtsp: host_to_paste(server.rtsp_address()), http }
     }
 
+    /// For browsers on this machine.
+    fn here(server: &Server) -> Self {
+        let local = |address: SocketAddr| match address.ip().is_unspecified() {
+            true => format!("localhost:{}", address.port()),
+            false => address.to_string(),
+        };
+        let http = server.http_address().map(local);
+        Addresses { rtsp: local(server.rtsp_address()), http }
+    }
+
+    /// What the demo names.
+    fn of_demo(server: &Server) -> Vec<(&'static str, String)> {
+        let (here, all) = (Addresses::here(server), Addresses::of(server));
+        let elsewhere = all.http("", "").filter(|page| Some(page) != here.http("", "").as_ref());
+        [
+            ("open this", here.http("", "")),
+            ("elsewhere", elsewhere),
+            ("live picture", here.page(PATTERN_NAME)),
+            ("HLS", all.http(PATTERN_NAME, "/index.m3u8")),
+            ("DASH", all.http(PATTERN_NAME, "/manifest.mpd")),
+            ("RTSP", Some(all.rtsp(PATTERN_NAME))),
+        ]
+        .into_iter()
+        .filter_map(|(what, address)| Some((what, address?)))
+        .collect()
+    }
+
     fn rtsp(&self, name: &str) -> String {
         format!("rtsp://{}/{}", self.rtsp, encode_path(name))
     }
@@ -381,9 +442,10 @@ impl Addresses {
     }
 
     /// Where each protocol finds a stream, a line each.
-    fn all(&self, name: &str) -> String {
+    fn all(&self, name: &str, is_live: bool) -> String {
         let endings = [("HLS", "/index.m3u8"), ("DASH", "/manifest.mpd"), ("MP4", ".mp4")];
-        let by_http = endings.iter().filter_map(|(protocol, ending)| {
+        let endings = endings.iter().filter(|(protocol, _)| !is_live || *protocol != "MP4");
+        let by_http = endings.filter_map(|(protocol, ending)| {
             Some(format!("  {protocol:<5}  {}\n", self.http(name, ending)?))
         });
         let by_http: String = by_http.collect();
