@@ -19,6 +19,8 @@ use crate::movie::{Cache, Movie, Opening};
 pub struct Hub {
     access: Access,
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    /// Other names of live streams, used where no movie has them.
+    live_aliases: Mutex<BTreeMap<String, String>>,
     #[cfg(test)]
     stubs: Mutex<BTreeMap<String, Arc<Movie>>>,
     library: Library,
@@ -58,6 +60,7 @@ impl Hub {
         Arc::new(Hub {
             access: Access,
             live: Mutex::default(),
+            live_aliases: Mutex::default(),
             #[cfg(test)]
             stubs: Mutex::default(),
             library,
@@ -137,16 +140,14 @@ impl Hub {
         if let Some(movie) = lock(&self.stubs).get(name) {
             return Ok(Stream::Movie(Arc::clone(movie)));
         }
-        let path = self
-            .library
-            .find(host, name)
-            .await
-            .ok_or_else(|| Error::NotFound { stream: name.to_owned() })?;
+        let Some(path) = self.library.find(host, name).await else {
+            return self.find_alias(name).ok_or_else(|| self.not_found(name));
+        };
         let opened = self.open(host, name, &path).await;
         match &opened {
             // It went since the folders were looked through.
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NotFound { stream: name.to_owned() });
+                return Err(self.not_found(name));
             }
             Err(error @ (Error::Movie { .. } | Error::TrackCount { .. } | Error::Pack(_))) => {
                 self.library.refuse(&path, &error.to_string());
@@ -154,6 +155,23 @@ impl Hub {
             _ => {}
         }
         opened.map(Stream::Movie)
+    }
+
+    /// Gives a live stream another name, which a movie of that name goes before.
+    pub(crate) fn also_called(&self, live: &Live, name: String) {
+        lock(&self.live_aliases).insert(name, live.name().to_owned());
+    }
+
+    fn find_alias(&self, name: &str) -> Option<Stream> {
+        let called = lock(&self.live_aliases).get(name).cloned()?;
+        lock(&self.live).get(&called).map(|live| Stream::Live(Arc::clone(live)))
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        match self.library.bearers(name) {
+            none if none.is_empty() => Error::not_found(name),
+            names => Error::Ambiguous { stream: name.to_owned(), names },
+        }
     }
 
     /// Offers a movie that is in no library.
@@ -164,6 +182,9 @@ impl Hub {
 
     async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {
         let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
+        if !self.library.holds(host, path, &file).await {
+            return Err(Error::Outside { path: path.to_owned() });
+        }
         let opened = || {
             let movies = lock(&self.movies);
             movies.get(name).filter(|movie| movie.identity() == file.identity()).cloned()

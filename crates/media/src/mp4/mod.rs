@@ -3,6 +3,7 @@
 //! [`crate::movie::Opener`] reads such files. [`FragmentWriter`] makes fragmented MP4 of frames.
 
 mod boxes;
+mod edit;
 mod first_sample;
 mod g711_entry;
 mod init;

@@ -11,6 +11,8 @@ pub struct Listing {
     /// Files by every name that works; those that cannot be played among them, so that whoever
     /// asks for one is told why.
     by_name: BTreeMap<String, PathBuf>,
+    /// Short names that several files would bear, and the full names of those files.
+    ambiguous: BTreeMap<String, Vec<String>>,
     /// One name for each file that is offered, the shortest that works.
     pub names: Vec<String>,
     /// What was odd, in words: paths and reasons.
@@ -24,6 +26,11 @@ impl Listing {
         let path = self.by_name.get(name)?;
         let mut names = self.by_name.iter();
         names.find_map(|(other, at)| (at == path && other != name).then_some(other.as_str()))
+    }
+
+    /// The full names of the files that would all bear a name, where they are several.
+    pub(super) fn bearers(&self, name: &str) -> Vec<String> {
+        self.ambiguous.get(name).cloned().unwrap_or_default()
     }
 
     /// The file behind a name.
@@ -99,6 +106,8 @@ impl Listing {
 
     fn keep_full_names(&mut self, stem: &str, files: &[&Found], is_full_name: bool) {
         self.names.extend(files.iter().map(|file| file.name.clone()));
+        let full_names = files.iter().map(|file| file.name.clone());
+        self.ambiguous.insert(stem.to_owned(), full_names.collect());
         let other = if is_full_name { self.by_name.get(stem) } else { None };
         let other = other.map(|path| format!(", which {} has", shown(path))).unwrap_or_default();
         let (bear, they) = if files.len() == 1 { ("bears", "it is") } else { ("bear", "they are") };
@@ -152,6 +161,8 @@ mod tests {
         let expected =
             "a.mp4 and a.mov bear the name \"a\": they are served under full names alone";
         assert_eq!(listing.warnings, [expected]);
+        assert_eq!(listing.bearers("a"), ["a.mp4", "a.mov"]);
+        assert!(listing.bearers("a.mp4").is_empty());
     }
 
     #[test]
