@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -30,13 +30,14 @@ impl File {
         host.blocking(move || File::open_blocking(&path)).await
     }
 
-    /// Creates a file, or empties the one that is there.
+    /// Creates a file, or empties the one that is there. A device, as `/dev/null`, is taken too;
+    /// a pipe is not: nothing may come to read it.
     ///
     /// # Errors
     /// Those of the file system.
     pub async fn create(host: &Host, path: &Path) -> io::Result<File> {
         let path = path.to_owned();
-        host.blocking(move || File::from_std(fs::File::create(path)?)).await
+        host.blocking(move || File::from_std(create(&path)?)).await
     }
 
     /// Opens a file for reading, for work that runs where it may block ([`Host::blocking`]).
@@ -44,7 +45,7 @@ impl File {
     /// # Errors
     /// Those of the file system.
     pub fn open_blocking(path: &Path) -> io::Result<File> {
-        File::from_std(fs::File::open(path)?)
+        File::from_std(open_regular(path)?)
     }
 
     fn from_std(file: fs::File) -> io::Result<File> {
@@ -145,6 +146,14 @@ impl File {
         }
     }
 
+    /// Where the file that was opened lies, with all links followed. Blocks.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn real_path_blocking(&self) -> io::Result<PathBuf> {
+        fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+
     /// Reads `len` bytes at `offset`; fewer only where the file ends.
     ///
     /// # Errors
@@ -220,3 +229,67 @@ const CACHE_COUNTS: usize = 5;
 const PAGE_BYTES: u64 = 4096;
 /// A processor with larger pages counts fewer: then files are read ahead once too often.
 const PREFETCH_STRIDE: usize = 64 * 1024;
+/// Opens a regular file to be read. Blocks, but never on a pipe that nobody writes to.
+///
+/// # Errors
+/// Those of the file system; [`io::ErrorKind::InvalidInput`] for a pipe, a device or a socket.
+pub fn open_regular(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() || metadata.is_dir() {
+        true => Ok(file),
+        false => Err(irregular()),
+    }
+}
+
+fn create(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).map_err(|error| match error.raw_os_error() {
+        // A pipe that nobody reads, or a socket.
+        Some(libc::ENXIO) => irregular(),
+        _ => error,
+    })?;
+    let metadata = file.metadata()?;
+    match metadata.file_type() {
+        kind if kind.is_file() => file.set_len(0)?,
+        kind if kind.is_char_device() => {}
+        _ => return Err(irregular()),
+    }
+    Ok(file)
+}
+
+fn irregular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe with a name, in a folder that is gone with the returned guard.
+    fn pipe(test: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("weir-net-{}-{test}", std::process::id()));
+        let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: the name is a string that ends in a zero.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        path
+    }
+
+    #[test]
+    fn a_pipe_is_neither_read_nor_written_and_nobody_waits_for_its_other_end() {
+        let path = pipe("fifo");
+        let refused = [open_regular(&path).unwrap_err(), create(&path).unwrap_err()];
+        std::fs::remove_file(&path).unwrap();
+        for error in refused {
+            assert_eq!(error.to_string(), "it is no regular file");
+        }
+    }
+
+    #[test]
+    fn a_device_is_written_and_not_read() {
+        let path = Path::new("/dev/null");
+        assert!(create(path).is_ok());
+        assert_eq!(open_regular(path).unwrap_err().to_string(), "it is no regular file");
+    }
+}

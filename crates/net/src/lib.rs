@@ -40,7 +40,7 @@ mod udp;
 
 pub use batch::{Batch, BatchStorage, SLICES_MAX, Sent};
 pub use bell::Doorbell;
-pub use file::File;
+pub use file::{File, open_regular};
 pub use host::{Host, ShardHandle, Sleep};
 pub use select::{Either, select, timeout};
 pub use stdin::{StandardInput, terminal_columns};

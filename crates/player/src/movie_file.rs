@@ -7,6 +7,8 @@ use std::path::Path;
 use weir_media::mp4::FragmentWriter;
 use weir_media::{Frame, MediaTime, Track, TrackId};
 use weir_net::Host;
+use weir_record::Sink;
+use weir_record::event::{Dropped, Failure};
 use weir_time::Instant;
 
 use crate::file_queue::FileQueue;
@@ -18,6 +20,8 @@ pub(crate) struct MovieFile {
     stage: Stage,
     tracks: Vec<Line>,
     queue: FileQueue,
+    /// The head of the file waits for the first fragment, which tells where its time line starts.
+    head_due: bool,
     frames: u64,
     failed: Option<String>,
 }
@@ -54,6 +58,22 @@ pub struct Written {
     pub failed: Option<String>,
 }
 
+impl Written {
+    /// Writes down what the file lacks.
+    pub(crate) fn note(&self, records: &Sink, now: Instant) {
+        if let Some(why) = &self.failed {
+            let text = format!("the movie file is not whole: {why}").into();
+            records.emit(now, Failure { text });
+        }
+        if self.fragments_dropped > 0 {
+            let what = "fragments of the movie file: the disk was too slow".into();
+            records.emit(now, Dropped { what, count: self.fragments_dropped });
+        }
+    }
+}
+
+const ZERO: MediaTime = MediaTime::ZERO;
+const PRIMING_MAX: MediaTime = MediaTime::from_nanos(100_000_000);
 /// Frames that wait for the file to begin.
 const WAITING_FRAMES_MAX: usize = 2_048;
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -66,6 +86,7 @@ impl MovieFile {
             stage: Stage::Waiting { frames: VecDeque::new(), bytes: 0 },
             tracks: Vec::new(),
             queue,
+            head_due: false,
             frames: 0,
             failed: None,
         })
@@ -99,6 +120,9 @@ impl MovieFile {
         }
         if let Stage::Writing(writer) = &mut self.stage {
             let last = writer.finish();
+            if std::mem::take(&mut self.head_due) {
+                self.queue.put(writer.init_segment_from(ZERO));
+            }
             self.queue.put(last);
         }
         let file = self.queue.finish().await;
@@ -131,7 +155,14 @@ impl MovieFile {
         }
         match FragmentWriter::new(&tracks) {
             Ok(writer) => {
-                self.queue.put(writer.init_segment());
+                // Frames before the movie's start are there to be decoded, not to be shown. A
+                // frame of sound that primes its decoder is so short that nobody notices.
+                let line = |frame: &Taken| self.tracks.iter().find(|l| l.track == frame.track);
+                let pts = |frame: &Taken| Some(line(frame)?.pts(frame.unit.rtp_ticks));
+                self.head_due = frames.iter().filter_map(pts).any(|pts| pts + PRIMING_MAX < ZERO);
+                if !self.head_due {
+                    self.queue.put(writer.init_segment());
+                }
                 self.stage = Stage::Writing(Box::new(writer));
                 frames.iter().for_each(|frame| self.write(frame));
             }
@@ -161,6 +192,9 @@ impl MovieFile {
             Ok(fragment) => {
                 self.frames += 1;
                 if let Some(fragment) = fragment {
+                    if std::mem::take(&mut self.head_due) {
+                        self.queue.put(writer.init_segment_from(ZERO));
+                    }
                     self.queue.put(fragment);
                 }
             }

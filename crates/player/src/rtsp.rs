@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_dial::rtsp::{Client, Error, Event, Happened};
 use weir_net::{Either, Host, select};
 use weir_record::Sink;
-use weir_record::event::{Dropped, EndReason, Failure, Warning};
+use weir_record::event::{EndReason, Failure, Warning};
 use weir_time::Instant;
 
 pub use crate::action::{Action, Actions};
@@ -87,6 +87,8 @@ const STRAGGLER_WAIT: Duration = Duration::from_millis(100);
 /// How long the answer to TEARDOWN is waited for.
 const TEARDOWN_WAIT: Duration = Duration::from_secs(2);
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+const NOTHING_BUT_GOOD_BYE: &str =
+    "the server said good-bye without one packet of media: its log may say why";
 
 /// Plays a stream until it ends, and writes down what happens to `records`. `watch` is told once
 /// a second how far it is.
@@ -348,6 +350,12 @@ impl Player {
             }
             Stage::Draining { until, end } => {
                 if until <= now {
+                    // By UDP a good-bye may come before the media.
+                    let nothing_else = end.text.as_deref() == Some(NOTHING_BUT_GOOD_BYE);
+                    let end = match nothing_else && self.measure.last_packet().is_some() {
+                        true => self.end_by_bye(now),
+                        false => end,
+                    };
                     self.leave(end);
                 }
                 None
@@ -469,6 +477,9 @@ impl Player {
             self.leave(end);
         } else if !self.measure.is_paused() && self.silent_until(playing_at) <= now {
             let end = match self.is_near_end(now) {
+                true if self.measure.last_packet().is_none() => {
+                    End::failed(self.nothing_came(playing_at, now))
+                }
                 true => {
                     self.measure.ended_without_bye(now);
                     End::new(EndReason::EndOfStream)
@@ -484,6 +495,9 @@ impl Player {
     /// The end that a good-bye of all tracks is: of the stream, or of a server that leaves in the
     /// middle of a movie.
     fn end_by_bye(&self, now: Instant) -> End {
+        if self.measure.last_packet().is_none() {
+            return End::failed(NOTHING_BUT_GOOD_BYE);
+        }
         let progress = self.measure.progress(now);
         let is_over = self.measure.range_ends_at().is_none_or(|at| at <= now + NEAR_END);
         match (progress.end, is_over || self.is_near_end(now)) {
@@ -595,20 +609,9 @@ impl Player {
             Some(movie) => Some(movie.finish(&self.measure).await),
         };
         if let Some(written) = &movie {
-            note_movie(&self.records, now, written);
+            written.note(&self.records, now);
         }
         self.measure.finish(now, end.reason, end.text.as_deref());
         (Outcome { reason: end.reason, text: end.text, error: self.error, movie }, self.probe)
-    }
-}
-
-fn note_movie(records: &Sink, now: Instant, written: &Written) {
-    if let Some(why) = &written.failed {
-        let text = format!("the movie file is not whole: {why}").into();
-        records.emit(now, Failure { text });
-    }
-    if written.fragments_dropped > 0 {
-        let what = "fragments of the movie file: the disk was too slow".into();
-        records.emit(now, Dropped { what, count: written.fragments_dropped });
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use weir_dial::rtsp::Error;
 use weir_proto::rtsp::Status;
 use weir_proto::rtsp::client::Cause;
+use weir_proto::rtsp::url::ControlPath;
 use weir_record::event::{EndReason, LatencyBasis, MediaKind};
 use weir_record::stats::{
     Basis, LatencySummary, PlaySummary, ServeSummary, TrackSummary, ViewerSummary,
@@ -154,7 +155,7 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::Unreadable { .. } | Error::Closed { .. } => Some(CLASSROOM.into()),
         Error::Request { failure, .. } => match error.status()? {
             Status::NOT_FOUND => {
-                let name = failure.url.rsplit('/').next().unwrap_or_default();
+                let name = ControlPath::parse(&failure.url).ok()?.stream;
                 Some(format!("the server has no stream of the name {name:?}"))
             }
             Status::UNAUTHORIZED => {

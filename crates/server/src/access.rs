@@ -80,7 +80,7 @@ impl Access {
 
     /// The rule in words, for the banner.
     pub fn in_words(&self) -> &'static str {
-        "anyone who reaches this server may play; only programs on this machine may publish"
+        "anyone who reaches this server may play"
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Hub {
     /// Those that have ended and were watched in segments, the newest last: their viewers come
     /// for the end.
     ended: Mutex<Vec<Arc<Live>>>,
+    /// Other names of live streams, used where no movie has them.
+    live_aliases: Mutex<BTreeMap<String, String>>,
     #[cfg(test)]
     stubs: Mutex<BTreeMap<String, Arc<Movie>>>,
     library: Library,
@@ -69,6 +71,7 @@ impl Hub {
             access: Access,
             live: Mutex::default(),
             ended: Mutex::default(),
+            live_aliases: Mutex::default(),
             #[cfg(test)]
             stubs: Mutex::default(),
             library,
@@ -171,16 +174,14 @@ impl Hub {
         if let Some(movie) = lock(&self.stubs).get(name) {
             return Ok(Stream::Movie(Arc::clone(movie)));
         }
-        let path = self
-            .library
-            .find(host, name)
-            .await
-            .ok_or_else(|| Error::NotFound { stream: name.to_owned() })?;
+        let Some(path) = self.library.find(host, name).await else {
+            return self.find_alias(name).ok_or_else(|| self.not_found(name));
+        };
         let opened = self.open(host, name, &path).await;
         match &opened {
             // It went since the folders were looked through.
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NotFound { stream: name.to_owned() });
+                return Err(self.not_found(name));
             }
             Err(error @ (Error::Movie { .. } | Error::TrackCount { .. } | Error::Pack(_))) => {
                 self.library.refuse(&path, &error.to_string());
@@ -215,6 +216,23 @@ impl Hub {
         self.library.offers(host, name).await
     }
 
+    /// Gives a live stream another name, which a movie of that name goes before.
+    pub(crate) fn also_called(&self, live: &Live, name: String) {
+        lock(&self.live_aliases).insert(name, live.name().to_owned());
+    }
+
+    fn find_alias(&self, name: &str) -> Option<Stream> {
+        let called = lock(&self.live_aliases).get(name).cloned()?;
+        lock(&self.live).get(&called).map(|live| Stream::Live(Arc::clone(live)))
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        match self.library.bearers(name) {
+            none if none.is_empty() => Error::not_found(name),
+            names => Error::Ambiguous { stream: name.to_owned(), names },
+        }
+    }
+
     /// Offers a movie that is in no library.
     #[cfg(test)]
     pub(crate) fn offer(&self, movie: Arc<Movie>) {
@@ -223,6 +241,9 @@ impl Hub {
 
     async fn open(&self, host: &Host, name: &str, path: &Path) -> Result<Arc<Movie>, Error> {
         let file = host.open(path).await.map_err(|error| Error::open(path, error))?;
+        if !self.library.holds(host, path, &file).await {
+            return Err(Error::Outside { path: path.to_owned() });
+        }
         let opened = || {
             let movies = lock(&self.movies);
             movies.get(name).filter(|movie| movie.identity() == file.identity()).cloned()

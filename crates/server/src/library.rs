@@ -4,7 +4,6 @@ mod names;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::File;
 use std::future::poll_fn;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use weir_media::movie::{Opener, Step};
-use weir_net::Host;
+use weir_net::{File, Host, open_regular};
 use weir_time::Instant;
 
 use scan::{Found, Scan, scan, shown};
@@ -132,6 +131,30 @@ impl Library {
         let path = listing.as_ref().and_then(|(_, listing)| listing.path(name));
         let ending = path.and_then(|path| path.extension()).unwrap_or_default();
         ["mp4", "m4v", "mov", "m4a", "f4v"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    }
+
+    /// The full names of the files that would all bear a name, where they are several.
+    pub(crate) fn bearers(&self, name: &str) -> Vec<String> {
+        self.shared.listing().map(|(_, listing)| listing.bearers(name)).unwrap_or_default()
+    }
+
+    /// Whether a file that was opened by a path of the library lies in one of its folders, however
+    /// links may have changed since the folders were looked through. What was named as a file may
+    /// lie anywhere.
+    pub(crate) async fn holds(&self, host: &Host, path: &Path, file: &File) -> bool {
+        let (roots, path, file) = (self.shared.roots.clone(), path.to_owned(), file.clone());
+        host.blocking(move || {
+            let real = file.real_path_blocking().or_else(|_| path.canonicalize());
+            roots.iter().any(|root| match root.canonicalize() {
+                _ if *root == path => true,
+                Ok(folder) => {
+                    path.starts_with(root)
+                        && real.as_ref().is_ok_and(|real| real.starts_with(folder))
+                }
+                Err(_) => false,
+            })
+        })
+        .await
     }
 
     /// Takes a movie out of what is offered, until its file changes: somebody has opened it, and
@@ -327,7 +350,7 @@ impl State {
 /// Why a file cannot be played, as far as its start tells. Blocks.
 fn check(path: &Path) -> Result<(), String> {
     let in_words = |error: std::io::Error| error.to_string();
-    let file = File::open(path).map_err(in_words)?;
+    let file = open_regular(path).map_err(in_words)?;
     let mut opener = Opener::new(file.metadata().map_err(in_words)?.len());
     let mut left = CHECK_BYTES_MAX;
     loop {

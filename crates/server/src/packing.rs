@@ -1,7 +1,8 @@
 //! How frames become slots of RTP.
 
-use bytes::BytesMut;
-use weir_media::{Frame, Kind, Track};
+use bytes::{Bytes, BytesMut};
+use weir_media::movie::Sample;
+use weir_media::{Frame, KeyKind, Kind, Track};
 use weir_proto::classroom::pack as classroom;
 use weir_proto::rtp::pack::{PACKET_BYTES_MAX, Packed, Packer};
 
@@ -80,23 +81,42 @@ impl StreamPacker {
         self.pack_into(frame, &mut BytesMut::new())
     }
 
-    /// Packs frames that live and die together into one allocation; gives its size too.
-    pub(crate) fn pack_all(
-        &mut self,
-        frames: &[Frame],
-    ) -> Result<(Vec<Slot<Packed>>, usize), Error> {
-        let bytes: usize = frames.iter().map(|frame| frame.payload.len()).sum();
-        let headers = 8 * (bytes / PACKET_BYTES_MAX + 2 * frames.len());
-        let room_bytes = (bytes + headers).next_multiple_of(ROOM_STEP_BYTES);
-        let mut room = BytesMut::with_capacity(room_bytes);
-        let mut slots = Vec::with_capacity(frames.len());
-        for frame in frames {
-            slots.push(self.pack_into(frame, &mut room)?);
-        }
-        Ok((slots, room_bytes))
+    /// Room for `frames` frames of `bytes` bytes together, which live and die together.
+    pub(crate) fn room(frames: usize, bytes: usize) -> BytesMut {
+        let headers = 8 * (bytes / PACKET_BYTES_MAX + 2 * frames);
+        BytesMut::with_capacity((bytes + headers).next_multiple_of(ROOM_STEP_BYTES))
     }
 
-    fn pack_into(&mut self, frame: &Frame, room: &mut BytesMut) -> Result<Slot<Packed>, Error> {
+    /// A slot without any packet, for a sample that is left out: cursors pass over it.
+    pub(crate) fn left_out(&self, sample: &Sample) -> Slot<Packed> {
+        let track = self.tracks.get(usize::from(sample.track.0));
+        Slot {
+            track: sample.track,
+            dts: sample.dts,
+            pts: sample.pts,
+            end: sample.pts + sample.duration,
+            starts: false,
+            picture: track.is_some_and(|track| track.is_picture),
+            bytes: 0,
+            wire: Packed {
+                track: sample.track,
+                rtp_ticks: 0,
+                pts: sample.pts,
+                dts: Some(sample.dts),
+                duration: Some(sample.duration),
+                key: KeyKind::Delta,
+                pieces: Box::default(),
+                bytes: Bytes::new(),
+            },
+        }
+    }
+
+    /// Packs one frame into `room`, which is empty and may have capacity to share with others.
+    pub(crate) fn pack_into(
+        &mut self,
+        frame: &Frame,
+        room: &mut BytesMut,
+    ) -> Result<Slot<Packed>, Error> {
         let track = self.tracks.get_mut(usize::from(frame.track.0));
         track.ok_or(Error::UnknownTrack(frame.track))?.pack_into(frame, room)
     }

@@ -5,6 +5,7 @@ use weir_record::{Sink, event};
 use weir_time::Instant;
 
 use crate::Error;
+use crate::movie::{Gap, Movie};
 use crate::shard::Begun;
 use crate::shard::Viewer;
 
@@ -117,9 +118,26 @@ pub(crate) fn file_cut_short(records: &Sink, now: Instant, text: &str) {
     records.emit(now, event::Failure { text: text.into() });
 }
 
-pub(crate) fn movie_failed(records: &Sink, now: Instant, error: &Error) {
-    tracing::error!("a movie ends early: {error}");
-    records.emit(now, event::Failure { text: error.to_string().into() });
+/// Part of a movie is left out; said once, whoever watches.
+pub(crate) fn movie_damaged(records: &Sink, now: Instant, movie: &Movie, gap: &Gap) {
+    let text = format!("the movie {:?}: {}", movie.name(), gap.in_words(movie.path()));
+    tracing::warn!("{text}");
+    records.emit(now, event::Failure { text: text.into() });
+    let what = "samples of a movie that cannot be read".into();
+    records.emit(now, event::Dropped { what, count: gap.samples });
+}
+
+pub(crate) fn movie_failed(
+    records: &Sink,
+    now: Instant,
+    movie: &Movie,
+    viewer: u64,
+    error: &Error,
+) {
+    let (name, path) = (movie.name(), movie.path().display());
+    let text = format!("the movie {name:?} ({path}) ends early for viewer {viewer}: {error}");
+    tracing::error!("{text}");
+    records.emit(now, event::Failure { text: text.into() });
 }
 
 fn rate(bits_per_second: Option<f64>) -> String {

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use weir_net::open_regular;
 use weir_server::PatternSettings;
 
 use crate::pattern::Size;
@@ -32,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) start: Option<Start>,
     /// Threads that deliver; one a core by default. Example: 2
     pub(crate) shards: Option<usize>,
-    /// Memory for packed movies, in MiB. Example: 256
+    /// Memory for packed movies, in MiB: 1 to 1048576. Example: 256
     pub(crate) cache_mib: Option<usize>,
     /// RTSP and the RTP that it controls.
     pub(crate) rtsp: Rtsp,
@@ -151,8 +152,8 @@ pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Config> {
     if file.is_none() && !path.exists() {
         return Ok(Config::default());
     }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let read = || open_regular(path).and_then(std::io::read_to_string);
+    let text = read().with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| path.display().to_string())
 }
 
@@ -221,12 +222,8 @@ fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> 
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         if !keys.iter().any(|key| key.path == path || key.is_any_of(&path)) {
-            let nearest = keys
-                .iter()
-                .map(|key| (strsim::damerau_levenshtein(&key.path, &path), &key.path))
-                .min();
-            match nearest {
-                Some((_, nearest)) => bail!("there is no key {path:?}; did you mean {nearest:?}?"),
+            match nearest(&path, keys) {
+                Some(nearest) => bail!("there is no key {path:?}; did you mean {nearest:?}?"),
                 None => bail!("there is no key {path:?}"),
             }
         }
@@ -237,6 +234,17 @@ fn check(table: &toml::Table, prefix: &str, keys: &[Key]) -> anyhow::Result<()> 
         }
     }
     Ok(())
+}
+
+/// The key that was probably meant: by its whole path, or by its name in another section.
+fn nearest<'a>(path: &str, keys: &'a [Key]) -> Option<&'a str> {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let name = last(path);
+    let distance = |key: &Key| {
+        let whole = strsim::damerau_levenshtein(&key.path, path);
+        (whole.min(strsim::damerau_levenshtein(&last(&key.path), &name)), whole)
+    };
+    keys.iter().min_by_key(|key| (distance(key), &key.path)).map(|key| &*key.path)
 }
 
 /// A file with every key, each with its meaning, all commented out.
@@ -293,6 +301,19 @@ mod tests {
         assert!(error.ends_with("did you mean \"streams.NAME.source\"?"), "{error}");
         let error = parse("[streams.x]\nsize = \"1x1\"\n").unwrap().patterns().unwrap_err();
         assert!(format!("{error:#}").contains("streams.x cannot be made: it has no source"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_told_its_right_one() {
+        for (text, right) in [
+            ("port = 1\n", "rtsp.port"),
+            ("[record]\nport = 1\n", "rtsp.port"),
+            ("[rtsp]\nshards = 1\n", "shards"),
+            ("levle = \"event\"\n", "record.level"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("did you mean {right:?}?")), "{error}");
+        }
     }
 
     #[test]

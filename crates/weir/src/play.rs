@@ -173,8 +173,12 @@ async fn run_on(host: &Host, args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     };
+    let output_was_there = args.output.as_ref().is_some_and(|path| path.exists());
     let (outcome, written) = recorder.during(host, played).await;
     live.borrow_mut().end();
+    if let Some(path) = args.output.as_ref().filter(|_| !output_was_there) {
+        remove_if_empty(path);
+    }
     print(args.json, &recorder.summary())?;
     let is_listed = match list {
         Some(list) => report_packets(args, &list.finish().await),
@@ -213,6 +217,14 @@ fn listen(host: &Host, actions: &Actions, live: &Rc<RefCell<Live>>) {
     });
 }
 
+/// Removes a movie file that nothing came for.
+fn remove_if_empty(path: &Path) {
+    if std::fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        // One that stays hurts nobody.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// Whether the list of packets is whole; what it lacks is said.
 fn report_packets(args: &Args, listed: &Listed) -> bool {
     let path = args.packets.as_deref().unwrap_or(Path::new("")).display();
@@ -247,6 +259,9 @@ impl Args {
         if self.dialect == DialectArg::Classroom && self.packets.is_some() {
             bail!("--packets: not in the classroom dialect; --record-level packet records each");
         }
+        if let Some(path) = &self.output {
+            self.check_format(path)?;
+        }
         let files =
             [("-o", &self.output), ("--record", &self.record), ("--packets", &self.packets)];
         for (index, (name, file)) in
@@ -262,6 +277,28 @@ impl Args {
                 bail!("{} is there already: remove it, or name another file", path.display())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Whether a movie file's extension is one of the format that is written; a name without one
+    /// says nothing.
+    fn check_format(&self, path: &Path) -> anyhow::Result<()> {
+        let Some(extension) = path.extension() else {
+            return Ok(());
+        };
+        let (mp4, mjpeg) = (["mp4", "m4v", "m4a", "mov"].as_slice(), ["mjpeg", "mjpg"].as_slice());
+        let (known, format) = match self.dialect {
+            DialectArg::Rtsp => (mp4.to_vec(), "fragmented MP4 is written: name it .mp4"),
+            DialectArg::Classroom => (mjpeg.to_vec(), "MJPEG is written: name it .mjpeg"),
+            DialectArg::Auto => {
+                let format = "fragmented MP4 is written, or MJPEG in the classroom dialect: \
+                              name it .mp4 or .mjpeg";
+                ([mp4, mjpeg].concat(), format)
+            }
+        };
+        match known.iter().any(|known| extension.eq_ignore_ascii_case(known)) {
+            true => Ok(()),
+            false => bail!("-o {}: {format}", path.display()),
         }
     }
 
@@ -353,7 +390,9 @@ fn report(args: &Args, outcome: &Outcome) -> ExitCode {
     let mut out = std::io::stderr().lock();
     // Nobody may be listening there: the exit code tells as well.
     let mut is_whole = true;
-    if let (Some(path), Some(movie)) = (&args.output, &outcome.movie) {
+    // Where nothing came, why is told below, and there is no file.
+    let movie = outcome.movie.as_ref().filter(|movie| movie.frames > 0 || outcome.is_success());
+    if let (Some(path), Some(movie)) = (&args.output, movie) {
         let path = path.display();
         is_whole = movie.failed.is_none() && movie.fragments_dropped == 0;
         let _ = match &movie.failed {

@@ -1,12 +1,12 @@
 //! `weir report`: what a file of records says.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use weir_net::open_regular;
 use weir_player::show;
 use weir_record::stats::{PlaySummaryBuilder, ServeSummaryBuilder};
 use weir_record::{Line, Reader, Role};
@@ -36,7 +36,7 @@ Examples:
 /// When the file cannot be read or is no file of records; the message names the line.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let name = args.file.display();
-    let file = File::open(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let file = open_regular(&args.file).with_context(|| format!("cannot read {name}"))?;
     let mut reader = Reader::new(BufReader::new(file)).with_context(|| name.to_string())?;
     let text = match reader.header().role {
         Role::Player => {

@@ -92,6 +92,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// Records that may wait to be written.
 const RECORDS_MAX: usize = 65_536;
 const CACHE_MIB_DEFAULT: usize = 256;
+/// Room for the largest stretches of a movie, and what a large machine may have.
+const CACHE_BYTES: std::ops::RangeInclusive<usize> = 1 << 20..=1 << 40;
 /// Players give a sign of life at half of it.
 const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(2);
 
@@ -156,7 +158,7 @@ impl Plan {
             live: [args.live.clone(), config.live].concat(),
             settings,
             shards: args.shards.or(config.shards),
-            cache_bytes: config.cache_mib.unwrap_or(CACHE_MIB_DEFAULT) << 20,
+            cache_bytes: config.cache_mib.unwrap_or(CACHE_MIB_DEFAULT).saturating_mul(1 << 20),
             record: args.record.clone().or(config.record.file),
             record_level: args.record_level.or(config.record.level).unwrap_or_default(),
             json: args.json,
@@ -201,7 +203,14 @@ impl Plan {
             }
         }
         for path in self.movies.iter().chain(&self.live) {
-            std::fs::metadata(path).with_context(|| format!("cannot serve {}", path.display()))?;
+            check_served(path).with_context(|| format!("cannot serve {}", path.display()))?;
+        }
+        if !CACHE_BYTES.contains(&self.cache_bytes) {
+            let (least, most) = (CACHE_BYTES.start() >> 20, CACHE_BYTES.end() >> 20);
+            bail!("cache_mib: expected {least} to {most}");
+        }
+        if let Some(name) = &self.settings.congestion {
+            os::check_congestion(name).context("rtsp.congestion")?;
         }
         if self.shards == Some(0) {
             bail!("0 shards serve nobody: expected 1 or more");
@@ -498,6 +507,21 @@ fn own_address() -> Option<IpAddr> {
     // Addresses for documentation: nothing is sent there.
     let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     elsewhere(Ipv4Addr::new(192, 0, 2, 1).into()).or_else(|| elsewhere(v6.into()))
+}
+
+/// Whether a path can be served, as far as can be seen without opening it.
+fn check_served(path: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    if !metadata.is_file() {
+        bail!("it is no regular file");
+    }
+    if path.file_name().is_none_or(|name| name.to_str().is_none()) {
+        bail!("its name is not UTF-8, so that no address can name it; rename it");
+    }
+    Ok(())
 }
 
 fn stream_name(path: &Path) -> String {

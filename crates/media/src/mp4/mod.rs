@@ -4,6 +4,7 @@
 //! [`segment`] the segments of CMAF.
 
 mod boxes;
+mod edit;
 mod first_sample;
 mod g711_entry;
 mod init;

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::edit;
 use super::init::{DELTA_FLAGS, KEY_FLAGS, init_segment, put_box, put_full_box};
 use super::moof::{
     BASE_IS_MOOF, DATA_OFFSET, SAMPLE_DURATION, SAMPLE_FLAGS, SAMPLE_SHIFT, SAMPLE_SIZE,
@@ -103,6 +104,17 @@ impl FragmentWriter {
     /// The head of the file: `ftyp` and `moov`.
     pub fn init_segment(&self) -> Bytes {
         self.init.clone()
+    }
+
+    /// The head of a file whose presentation starts at `start`, a time like those of the frames:
+    /// what comes before is decoded and not shown. Known once the first fragment is complete;
+    /// until then it is the head without that.
+    pub fn init_segment_from(&self, start: MediaTime) -> Bytes {
+        let Some(origin) = self.origin else {
+            return self.init_segment();
+        };
+        let ticks = |track: &TrackWriter| (start - origin).to_ticks(track.rate_hz).max(0);
+        edit::with_starts(&self.init, self.tracks.iter().map(ticks))
     }
 
     /// Takes the next frame of a track in decoding order, the tracks about in step; gives back a fragment (`moof` and
@@ -350,6 +362,28 @@ mod tests {
         assert_eq!(places, [30, 60]);
         assert!(!writer.finish().is_empty());
         assert!(writer.finish().is_empty());
+    }
+
+    #[test]
+    fn a_file_may_start_behind_its_first_frame() {
+        let mut writer = FragmentWriter::new(&tracks()).unwrap();
+        let mut fragments = Vec::new();
+        for n in 0..60 {
+            let key = if n % 30 == 0 { KeyKind::Key } else { KeyKind::Delta };
+            for track in [0, 1] {
+                let at = n * 100 - 1_500;
+                fragments.extend(writer.push(&frame(track, at, at, key, 100)).unwrap());
+            }
+        }
+        fragments.push(writer.finish());
+        let head = writer.init_segment_from(MediaTime::ZERO);
+        let file = [&head[..], &fragments.concat()].concat();
+        let movie = open(&file).unwrap();
+        for track in [0, 1] {
+            let first = movie.sample(TrackId(track), 0).unwrap();
+            assert_eq!(first.pts, MediaTime::from_ticks(-1_500, 1_000));
+        }
+        assert_eq!(movie.duration(), MediaTime::from_ticks(4_500, 1_000));
     }
 
     #[test]

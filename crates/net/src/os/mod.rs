@@ -12,6 +12,7 @@ mod uring;
 pub(crate) use batch::{BatchScratch, submit};
 pub(crate) use runtime::{Remote, Thread};
 pub use runtime::{Settings, run};
+pub use tcp::check_congestion;
 pub(crate) use tcp::{TcpListener, TcpStream};
 pub(crate) use udp::{SharedUdp, UdpSocket};
 

@@ -235,6 +235,25 @@ impl TcpStream {
     }
 }
 
+/// Whether the system knows a congestion control, and lets this program use it.
+///
+/// # Errors
+/// What the system says, and the names that it offers.
+pub fn check_congestion(name: &str) -> io::Result<()> {
+    let options = TcpOptions { congestion: Some(name.to_owned()), ..TcpOptions::default() };
+    let any = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), 0);
+    let socket = socket::new_socket(any, libc::SOCK_STREAM)?;
+    set_options(socket.as_raw_fd(), &options).map_err(|error| {
+        let offered = std::fs::read_to_string(CONGESTION_OFFERED).unwrap_or_default();
+        let offered = offered.split_whitespace().collect::<Vec<_>>().join(", ");
+        let hint =
+            if offered.is_empty() { offered } else { format!("; expected one of {offered}") };
+        io::Error::new(error.kind(), format!("{error}{hint}"))
+    })
+}
+
+const CONGESTION_OFFERED: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+
 fn set_options(fd: RawFd, options: &TcpOptions) -> io::Result<()> {
     if options.no_delay {
         socket::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;

@@ -256,9 +256,8 @@ impl Connection {
                 self.move_to(State::Init, ended, cseq);
             }
             (method, state, _) => {
-                let detail = format!("{method} is not for {state:?}");
                 let status = Status::METHOD_NOT_VALID_IN_THIS_STATE;
-                self.refuse(method, status, detail, cseq);
+                self.refuse(method, status, misplaced(method, state), cseq);
             }
         }
     }
@@ -317,6 +316,18 @@ impl Connection {
         if self.pending.is_none() && self.expires_at() <= self.now {
             self.end(EndReason::TimedOut);
         }
+    }
+}
+
+/// Why a method cannot be carried out now.
+fn misplaced(method: Method, state: State) -> String {
+    match (method, state) {
+        (Method::Setup, State::Init) => "SETUP without a port".to_owned(),
+        (_, State::Init) => format!("{method} before SETUP"),
+        (Method::Setup, _) => "SETUP, but a movie is set up already; TEARDOWN first".to_owned(),
+        (Method::Play, _) => "PLAY while it plays already".to_owned(),
+        (Method::Pause, _) => "PAUSE while nothing plays".to_owned(),
+        (method, _) => format!("{method} cannot be carried out now"),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Listing {
     by_name: BTreeMap<String, PathBuf>,
     /// Names of those that cannot be played.
     bad_names: BTreeSet<String>,
+    /// Short names that several files would bear, and the full names of those files.
+    ambiguous: BTreeMap<String, Vec<String>>,
     /// One name for each file that is offered, the shortest that works.
     pub names: Vec<String>,
     /// What was odd, in words: paths and reasons.
@@ -31,6 +33,11 @@ impl Listing {
     /// Whether a name is that of a movie that can be played, as far as is known.
     pub(super) fn offers(&self, name: &str) -> bool {
         self.by_name.contains_key(name) && !self.bad_names.contains(name)
+    }
+
+    /// The full names of the files that would all bear a name, where they are several.
+    pub(super) fn bearers(&self, name: &str) -> Vec<String> {
+        self.ambiguous.get(name).cloned().unwrap_or_default()
     }
 
     /// The file behind a name.
@@ -107,6 +114,8 @@ impl Listing {
 
     fn keep_full_names(&mut self, stem: &str, files: &[&Found], is_full_name: bool) {
         self.names.extend(files.iter().map(|file| file.name.clone()));
+        let full_names = files.iter().map(|file| file.name.clone());
+        self.ambiguous.insert(stem.to_owned(), full_names.collect());
         let other = if is_full_name { self.by_name.get(stem) } else { None };
         let other = other.map(|path| format!(", which {} has", shown(path))).unwrap_or_default();
         let (bear, they) = if files.len() == 1 { ("bears", "it is") } else { ("bear", "they are") };
@@ -160,6 +169,8 @@ mod tests {
         let expected =
             "a.mp4 and a.mov bear the name \"a\": they are served under full names alone";
         assert_eq!(listing.warnings, [expected]);
+        assert_eq!(listing.bearers("a"), ["a.mp4", "a.mov"]);
+        assert!(listing.bearers("a.mp4").is_empty());
     }
 
     #[test]

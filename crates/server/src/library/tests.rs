@@ -235,3 +235,31 @@ fn special_files_are_not_opened() {
     assert_eq!(listing.warnings, [expected]);
     assert!(check(Path::new("/nonexistent")).is_err());
 }
+
+#[test]
+fn a_file_that_has_become_a_link_out_of_the_folder_is_not_of_the_library() {
+    let folder = Folder::new("swapped");
+    let inside = folder.films().join("good.mjpeg");
+    let outside = folder.0.join("outside.mjpeg");
+    folder.write("good.mjpeg", &movie());
+    fs::write(&outside, movie()).unwrap();
+    let (path, named) = (inside.clone(), outside.clone());
+    let before_and_after = with(vec![folder.films(), named], |library, host| async move {
+        library.list(&host).await;
+        let find = async || library.find(&host, "good").await.unwrap();
+        let found = find().await;
+        let file = host.open(&found).await.unwrap();
+        let before = library.holds(&host, &found, &file).await;
+        fs::remove_file(&path).unwrap();
+        symlink(&outside, &path).unwrap();
+        // The name is known, and nobody has looked through the folder since.
+        let found = find().await;
+        let file = host.open(&found).await.unwrap();
+        let after = library.holds(&host, &found, &file).await;
+        // What was named as a file may lie anywhere.
+        let found = library.find(&host, "outside").await.unwrap();
+        let file = host.open(&found).await.unwrap();
+        (before, after, library.holds(&host, &found, &file).await)
+    });
+    assert_eq!(before_and_after, (true, false, true));
+}

@@ -17,8 +17,8 @@ impl Fitting {
     /// Encodes each image anew that many clients cannot take whole: with less quality, and if
     /// that is not enough, with fewer pixels. What cannot be decoded stays as it is. Takes some
     /// ten milliseconds for an image.
-    pub(super) fn fit(&self, movie: &str, frames: &mut [Frame]) {
-        for frame in frames.iter_mut().filter(|frame| is_oversize(frame.payload.len())) {
+    pub(super) fn fit<'a>(&self, movie: &str, frames: impl Iterator<Item = &'a mut Frame>) {
+        for frame in frames.filter(|frame| is_oversize(frame.payload.len())) {
             let bytes = frame.payload.len();
             let picture = jpeg::decode(&frame.payload);
             let fitted = picture.and_then(|picture| jpeg::encode_within(&picture, BYTES_MAX));
@@ -83,7 +83,7 @@ mod tests {
         let small = jpeg::encode(&Picture::new(64, 64), 75).unwrap();
         let mut frames = [frame(large.clone()), frame(small.clone()), frame(vec![9; 30_000])];
         let fitting = Fitting::default();
-        fitting.fit("noise", &mut frames);
+        fitting.fit("noise", frames.iter_mut());
         assert!(large.len() > BYTES_MAX && frames[0].payload.len() <= BYTES_MAX);
         assert!(jpeg::decode(&frames[0].payload).is_ok());
         assert_eq!(frames[1].payload, small);

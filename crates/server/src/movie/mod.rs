@@ -1,18 +1,20 @@
 //! Movies: an index shared by all viewers, and stretches of it packed when somebody needs them.
 
 mod cache;
+mod damage;
 mod fit;
 mod opening;
 #[cfg(test)]
 pub(crate) mod stub;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use weir_media::movie::{self, Opener, Sample, Step};
-use weir_media::{Frame, MediaTime, Track};
+use weir_media::{Frame, MediaTime, Track, TrackId};
 use weir_net::{File, Host};
 use weir_proto::classroom::pack as classroom;
 use weir_proto::rtp::pack::{self, Packed, Piece};
@@ -23,8 +25,10 @@ use crate::hub::TRACKS_MAX;
 use crate::package::table::Table;
 use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
+use damage::{Damage, has_deltas};
 
 pub(crate) use cache::Cache;
+pub(crate) use damage::Gap;
 use fit::Fitting;
 pub(crate) use opening::Opening;
 
@@ -44,6 +48,7 @@ pub struct Movie {
     /// Its segments, once somebody has asked for them.
     pub(crate) table: OnceLock<Arc<Table>>,
     fitting: Fitting,
+    damage: Damage,
 }
 
 /// Where a chunk lies in its movie.
@@ -61,6 +66,9 @@ pub(crate) struct Chunk {
     first: u64,
     slots: Vec<Slot<Packed>>,
     bytes: usize,
+    gaps: Vec<Gap>,
+    /// Somebody has told of the gaps.
+    gaps_told: AtomicBool,
 }
 
 /// About what a chunk is: small, for each viewer holds two, and so long that the next is read
@@ -106,7 +114,8 @@ impl Movie {
         }
         let (name, path) = (name.to_owned(), path.to_owned());
         let (table, fitting) = (OnceLock::new(), Fitting::default());
-        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots, table, fitting })
+        let damage = Damage::default();
+        Ok(Movie { name, path, file, index, tracks, by_rtp, chunks, slots, table, fitting, damage })
     }
 
     /// Whether RTP can carry it, as RTSP needs it.
@@ -122,6 +131,11 @@ impl Movie {
     /// Its name in the hub.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What it is made of.
@@ -145,12 +159,24 @@ impl Movie {
     }
 
     /// Where a viewer who asks for `at` begins: the number of the key frame at or before it, and
-    /// when that is shown.
+    /// when that is shown; at the movie's start, when the first picture is shown or the first
+    /// sound heard. Frames that an edit list cuts off the start come before the place 0.
     pub(crate) fn start_at(&self, at: MediaTime) -> (u64, MediaTime) {
         let gop = self.index.gop_at(at);
         let place = self.chunks.partition_point(|chunk| chunk.gop < gop);
         let first = self.chunks.get(place).map_or(self.slots, |chunk| chunk.first);
-        (first, self.index.gop_start(gop))
+        let key = self.index.gop_start(gop);
+        let others = self.tracks.iter().filter(|_| gop == 0);
+        let others = others.filter_map(|track| self.index.sample(track.id, 0));
+        let start = others.map(|sample| sample.pts).fold(key, MediaTime::min);
+        (first, start.max(MediaTime::ZERO))
+    }
+
+    /// Whether a frame is of no use to anybody: sound, or a picture that no other needs, that an
+    /// edit list cuts off the start. The last one before the start primes a decoder.
+    fn is_cut_off(&self, sample: &Sample) -> bool {
+        let behind = sample.pts + sample.duration + sample.duration;
+        behind <= MediaTime::ZERO && !self.has_deltas(sample)
     }
 
     /// The number of the first frame that is decoded at `at` or later, or the number after the
@@ -171,7 +197,13 @@ impl Movie {
         self.chunks.partition_point(|chunk| chunk.first <= slot).checked_sub(1)
     }
 
-    /// Reads and packs a chunk. Blocks.
+    /// The number of the first frame of a chunk; behind the last chunk it is that behind the last
+    /// frame.
+    pub(crate) fn first_of(&self, chunk: usize) -> u64 {
+        self.chunks.get(chunk).map_or(self.slots, |chunk| chunk.first)
+    }
+
+    /// Reads and packs a chunk, but for what of it cannot be read. Blocks.
     pub(crate) fn load(
         &self,
         index: usize,
@@ -180,19 +212,35 @@ impl Movie {
     ) -> Result<Chunk, Error> {
         let mut packer = StreamPacker::new(&self.tracks, packing)?;
         let samples = self.samples(index);
-        let stretches = self.read_stretches(&samples, Some(scratch))?;
-        let frames: Result<Vec<_>, _> =
+        let stretches = self.read_stretches(&samples, Some(scratch));
+        let mut frames: Vec<Result<Frame, Error>> =
             samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
-        let mut frames = frames?;
         if packing == Packing::Classroom {
-            self.fitting.fit(&self.name, &mut frames);
+            self.fitting.fit(&self.name, frames.iter_mut().flatten());
         }
-        let (slots, room_bytes) = packer.pack_all(&frames)?;
+        let payload_bytes = frames.iter().flatten().map(|frame| frame.payload.len()).sum();
+        let mut room = StreamPacker::room(samples.len(), payload_bytes);
+        let room_bytes = room.capacity();
+        let mut sieve = self.damage.sieve(self.gop_of(index), &samples);
+        let mut slots = Vec::with_capacity(samples.len());
+        for (sample, frame) in samples.iter().zip(frames) {
+            let packed = frame.and_then(|frame| {
+                let is_of_use = sieve.lets_through(sample, &frame) && !self.is_cut_off(sample);
+                is_of_use.then(|| packer.pack_into(&frame, &mut room)).transpose()
+            });
+            let slot = packed.unwrap_or_else(|error| {
+                // What was packed of it, the next must not find.
+                room.clear();
+                sieve.damaged(sample, self.has_deltas(sample), &error);
+                None
+            });
+            slots.push(slot.unwrap_or_else(|| packer.left_out(sample)));
+        }
         stretches.into_iter().for_each(|stretch| scratch.put(stretch.data));
         let pieces: usize = slots.iter().map(|slot| slot.wire.pieces.len()).sum();
         let bytes = room_bytes + slots.len() * SLOT_OVERHEAD_BYTES + pieces * size_of::<Piece>();
-        let first = self.chunks.get(index).map_or(self.slots, |chunk| chunk.first);
-        Ok(Chunk { first, slots, bytes })
+        let (gaps, gaps_told) = (sieve.finish(), AtomicBool::new(false));
+        Ok(Chunk { first: self.first_of(index), slots, bytes, gaps, gaps_told })
     }
 
     /// How many chunks there are.
@@ -200,11 +248,32 @@ impl Movie {
         self.chunks.len()
     }
 
-    /// Reads the frames of a chunk. Blocks.
-    pub(crate) fn read_frames(&self, index: usize) -> Result<Vec<Frame>, Error> {
+    /// Reads the frames of a chunk, and says what was left out because it cannot be read and was
+    /// not told before. Blocks.
+    pub(crate) fn read_frames(&self, index: usize) -> (Vec<Frame>, Vec<Gap>) {
         let samples = self.samples(index);
-        let stretches = self.read_stretches(&samples, None)?;
-        samples.iter().map(|sample| self.frame(sample, &stretches)).collect()
+        let stretches = self.read_stretches(&samples, None);
+        let mut sieve = self.damage.sieve(self.gop_of(index), &samples);
+        let mut frames = Vec::with_capacity(samples.len());
+        for sample in &samples {
+            match self.frame(sample, &stretches) {
+                Ok(frame) if sieve.lets_through(sample, &frame) && !self.is_cut_off(sample) => {
+                    frames.push(frame);
+                }
+                Ok(_) => {}
+                Err(error) => sieve.damaged(sample, self.has_deltas(sample), &error),
+            }
+        }
+        (frames, sieve.finish())
+    }
+
+    fn gop_of(&self, chunk: usize) -> u32 {
+        self.chunks.get(chunk).map_or(u32::MAX, |chunk| chunk.gop)
+    }
+
+    fn has_deltas(&self, sample: &Sample) -> bool {
+        let track = self.tracks.get(usize::from(sample.track.0));
+        track.is_some_and(|track| has_deltas(&self.index, track))
     }
 
     /// Where its samples are.
@@ -215,7 +284,7 @@ impl Movie {
     /// Reads the frames that these samples are; gives too what was read, of which the frames are
     /// slices where they stand in the file as frames have them. Blocks.
     pub(crate) fn read(&self, samples: &[Sample]) -> Result<(Vec<Frame>, Vec<Bytes>), Error> {
-        let stretches = self.read_stretches(samples, None)?;
+        let stretches = self.read_stretches(samples, None);
         let frames: Result<Vec<_>, _> =
             samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
         Ok((frames?, stretches.into_iter().map(|stretch| stretch.data).collect()))
@@ -237,11 +306,7 @@ impl Movie {
     }
 
     /// Reads all that the samples need, in few large reads.
-    fn read_stretches(
-        &self,
-        samples: &[Sample],
-        scratch: Option<&Scratch>,
-    ) -> Result<Vec<Stretch>, Error> {
+    fn read_stretches(&self, samples: &[Sample], scratch: Option<&Scratch>) -> Vec<Stretch> {
         let mut extents: Vec<(u64, u64)> =
             samples.iter().map(|s| (s.offset, s.offset + u64::from(s.bytes))).collect();
         extents.sort_unstable();
@@ -257,22 +322,32 @@ impl Movie {
         let read = |(start, end): (u64, u64)| {
             let len = usize::try_from(end - start).unwrap_or(usize::MAX);
             let memory = scratch.map(Scratch::take).unwrap_or_default();
-            let data = self.file.read_at_into_blocking(start, len, memory);
-            Ok(Stretch { start, data: data.map_err(|error| Error::open(&self.path, error))? })
+            match self.file.read_at_into_blocking(start, len, memory) {
+                Ok(data) => Stretch { start, data, failed: None },
+                Err(error) => Stretch { start, data: Bytes::new(), failed: Some(error) },
+            }
         };
         merged.into_iter().map(read).collect()
     }
 
     fn frame(&self, sample: &Sample, stretches: &[Stretch]) -> Result<Frame, Error> {
         let index = stretches.partition_point(|stretch| stretch.start <= sample.offset);
-        let data = index.checked_sub(1).and_then(|index| stretches[index].get(sample));
-        let Some(data) = data else {
+        let stretch = index.checked_sub(1).and_then(|index| stretches.get(index));
+        let Some(data) = stretch.and_then(|stretch| stretch.get(sample)) else {
             let (path, offset) = (self.path.clone(), sample.offset);
+            if let Some(failed) = stretch.and_then(|stretch| stretch.failed.as_ref()) {
+                let source = std::io::Error::new(failed.kind(), failed.to_string());
+                return Err(Error::File { path, source });
+            }
             let file_bytes = self.file.len();
             return Err(Error::CutOff { path, offset, file_bytes });
         };
         let frame = self.index.frame(sample, data, Instant::ZERO);
-        frame.map_err(|source| self.error(source))
+        let frame = frame.map_err(|source| Error::Movie { path: self.path.clone(), source })?;
+        if frame.payload.is_empty() {
+            return Err(Error::Pack(pack::Error::Empty));
+        }
+        Ok(frame)
     }
 }
 
@@ -280,6 +355,8 @@ impl Movie {
 struct Stretch {
     start: u64,
     data: Bytes,
+    /// Why nothing of it was read.
+    failed: Option<std::io::Error>,
 }
 
 impl Stretch {
@@ -327,6 +404,22 @@ const GAP_BYTES_MAX: u64 = 32 * 1024;
 const SLOT_OVERHEAD_BYTES: usize = size_of::<Slot<Packed>>() + 64;
 
 impl Chunk {
+    /// The number of its first frame.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether any frame of these tracks is to be sent.
+    pub(crate) fn has_frames(&self, is_wanted: impl Fn(TrackId) -> bool) -> bool {
+        self.slots.iter().any(|slot| slot.bytes > 0 && is_wanted(slot.track))
+    }
+
+    /// What of it was left out because it cannot be read; for the first who asks alone.
+    pub(crate) fn news(&self) -> &[Gap] {
+        let is_old = !self.gaps.is_empty() && self.gaps_told.swap(true, Ordering::Relaxed);
+        if is_old { &[] } else { &self.gaps }
+    }
+
     /// The number after its last frame.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.slots.len() as u64

@@ -52,7 +52,7 @@ impl State {
             if viewer.sent.images_dropped == 1 {
                 tracing::warn!(
                     "viewer {} at {} does not get all images of {:?}: a datagram holds \
-                     {DATAGRAM_BYTES_MAX} bytes, and some are larger",
+                     {DATAGRAM_BYTES_MAX} bytes, and some are larger or cannot be read",
                     viewer.number,
                     viewer.peer,
                     viewer.stream,

@@ -50,6 +50,8 @@ const UDP_BURST_GAP: Duration = Duration::from_millis(2);
 const UDP_RETRY: Duration = Duration::from_millis(1);
 /// Between the last packet and the good-bye.
 const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// How long the good-bye waits for the end of the last frame.
+const LAST_FRAME_WAIT_MAX: Duration = Duration::from_millis(500);
 /// What reads of control connections share.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -310,6 +312,11 @@ impl Shard {
     pub(crate) fn is_flushed(&self, outlet: usize) -> bool {
         let state = self.state.borrow();
         state.outlets.get(outlet).is_none_or(|out| out.failed || out.waiting_bytes() == 0)
+    }
+
+    /// Whether a connection is over.
+    pub(crate) fn is_gone(&self, outlet: usize) -> bool {
+        self.state.borrow().outlets.get(outlet).is_none_or(|outlet| outlet.failed)
     }
 
     /// Forgets a connection.

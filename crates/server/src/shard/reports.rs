@@ -138,12 +138,12 @@ impl FromViewer {
     }
 }
 
-/// A sender report of one track, with a good-bye if it is the last. Absent before the first
-/// frame: there is no time to report.
+/// A sender report of one track, with a good-bye if it is the last. Before the first frame there
+/// is no time to report: absent, but for the good-bye, which goes behind an empty receiver report
+/// (RFC 3550 section 6.1).
 fn report(viewer: &Viewer, track: &TrackOut, now: Instant, utc: Utc, last: bool) -> Option<Bytes> {
-    let clock = viewer.clock?;
-    let mut packets = vec![
-        Packet::SenderReport(rtcp::SenderReport {
+    let first = match viewer.clock {
+        Some(clock) => Packet::SenderReport(rtcp::SenderReport {
             ssrc: track.ssrc,
             ntp: NtpTime::from(utc),
             rtp_time: track.time_at(place_at(clock, now)),
@@ -151,8 +151,14 @@ fn report(viewer: &Viewer, track: &TrackOut, now: Instant, utc: Utc, last: bool)
             octet_count: track.octets,
             reports: Vec::new(),
         }),
-        Packet::SourceDescription(SourceDescription::cname(track.ssrc, CNAME)),
-    ];
+        None if last => {
+            let (ssrc, reports) = (track.ssrc, Vec::new());
+            Packet::ReceiverReport(rtcp::ReceiverReport { ssrc, reports })
+        }
+        None => return None,
+    };
+    let cname = SourceDescription::cname(track.ssrc, CNAME);
+    let mut packets = vec![first, Packet::SourceDescription(cname)];
     if last {
         packets.push(Packet::Goodbye(Goodbye { sources: vec![track.ssrc], reason: None }));
     }

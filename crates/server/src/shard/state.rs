@@ -302,6 +302,7 @@ impl State {
     /// Starts the clock of a movie's viewer once its first frame is there, lets go of what it has
     /// passed, and asks for what comes next.
     fn begin_movie(&mut self, id: usize, now: Instant, wishes: &mut Wishes) {
+        self.pass_over(id);
         let Some(viewer) = self.viewers.get_mut(id) else {
             return;
         };
@@ -316,18 +317,36 @@ impl State {
             wishes.fetches.push(id);
         }
         if !is_paced && let Some(slot) = source.get(cursor.slot) {
-            let (dts, pts) = (slot.dts, slot.pts);
+            // What is decoded and not shown, before the start, goes at once.
+            let (dts, pts) = (slot.dts, slot.pts.max(MediaTime::ZERO));
             // The clock starts at the place where the picture is shown: what is decoded before
             // that goes at once, and sound that belongs to it is not late. It starts on the beat
             // of the pictures, a little early, so that all viewers of one rate are visited at once.
             let at = match slot.picture {
-                true => self.beats.last_before(now, slot.end - pts),
+                true => self.beats.last_before(now, slot.end - slot.pts),
                 false => now,
             };
             viewer.pace = Some(Pace { at, dts: dts.max(pts), speed: 1 });
             viewer.clock = Some(StreamClock { at: now, pts });
             viewer.report_due = Some(now);
             viewer.rate_mark = (now, viewer.sent.wire_bytes);
+        }
+    }
+
+    /// Moves a viewer on over frames that it is never sent: it is not to be visited for them.
+    fn pass_over(&mut self, id: usize) {
+        let feeds = &self.feeds;
+        let Some(viewer) = self.viewers.get_mut(id) else {
+            return;
+        };
+        viewer.pass_over_gap();
+        // In the classroom dialect images that cannot be sent are counted when they are due.
+        while !viewer.is_classroom()
+            && viewer.cursor.piece == 0
+            && viewer.slot(feeds, viewer.cursor.slot).is_some_and(|slot| !viewer.gets(slot))
+        {
+            viewer.cursor.slot += 1;
+            viewer.pass_over_gap();
         }
     }
 
@@ -364,6 +383,7 @@ impl State {
 
     /// After a round: sets the viewer's timer, and finds out whether it has got everything.
     pub(crate) fn settle(&mut self, id: usize, now: Instant) {
+        self.pass_over(id);
         let Some(viewer) = self.viewers.get(id) else { return };
         if viewer.phase != Phase::Playing {
             return self.set_timer(id, viewer.goodbye_due);
@@ -393,7 +413,11 @@ impl State {
     fn finish(&mut self, id: usize, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(id) else { return };
         viewer.phase = Phase::Finished;
-        viewer.goodbye_due = Some(now + super::GOODBYE_WAIT);
+        // Not before the last frame is over: frames of tracks that it does not get may follow.
+        let over = viewer.pace.zip(viewer.reached);
+        let over = over.map_or(now, |(pace, reached)| pace.due(reached - viewer.shift));
+        let over = over.clamp(now, now + super::LAST_FRAME_WAIT_MAX);
+        viewer.goodbye_due = Some(over + super::GOODBYE_WAIT);
         let due = viewer.goodbye_due;
         self.set_timer(id, due);
     }

@@ -357,6 +357,23 @@ impl Viewer {
         }
     }
 
+    /// Whether a frame is one that it is sent.
+    pub(crate) fn gets(&self, slot: &Slot<Packed>) -> bool {
+        let track = self.tracks.get(usize::from(slot.track.0));
+        track.is_some_and(Option::is_some) && !slot.wire.pieces.is_empty()
+    }
+
+    /// Moves its cursor on over chunks of its movie that have no frame to send.
+    pub(crate) fn pass_over_gap(&mut self) {
+        let Source::Movie(source) = &self.source else {
+            return;
+        };
+        let slot = source.next_from(self.cursor.slot);
+        if slot > self.cursor.slot {
+            self.cursor = Cursor { slot, piece: 0 };
+        }
+    }
+
     /// How its packets are packed.
     pub(crate) fn packing(&self) -> Packing {
         self.way.packing()
@@ -390,9 +407,16 @@ impl MovieSource {
         self.chunks.iter().find_map(|chunk| chunk.get(number))
     }
 
+    /// The first frame from `number` on that is in reach, or will be.
+    fn next_from(&self, number: u64) -> u64 {
+        let ahead = self.chunks.iter().find(|chunk| chunk.end() > number);
+        let first = ahead.map_or(self.movie.first_of(self.next_chunk), |chunk| chunk.first());
+        number.max(first)
+    }
+
     /// Whether another chunk is needed: the one under the cursor, and the one behind it.
     pub(crate) fn wants_more(&self) -> bool {
-        let reached_end = self.chunks.back().is_some_and(|chunk| chunk.end() >= self.end);
+        let reached_end = self.movie.first_of(self.next_chunk) >= self.end;
         self.fetch.is_none()
             && self.chunks.len() < CHUNKS_HELD_MAX
             && self.next_chunk < self.movie.chunks()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_media::MediaTime;
+use weir_media::{MediaTime, TrackId};
 use weir_proto::rtp::{RtpTime, SequenceNumber, Ssrc};
 use weir_record::event;
 
@@ -198,11 +198,24 @@ impl Shard {
         drop(state);
         let shard = Rc::clone(self);
         self.host.spawn(async move {
-            let chunk = shard.context.hub.cache.get(&shard.host, &movie, chunk, packing).await;
+            let cache = &shard.context.hub.cache;
+            let chunk = cache.get(&shard.host, &movie, chunk, packing).await;
             let mut state = shard.state.borrow_mut();
             let Some(viewer) = state.viewers.get_mut(id).filter(|v| v.number == number) else {
                 return;
             };
+            let (records, now) = (&shard.context.records, shard.host.now());
+            if let Ok(chunk) = &chunk {
+                chunk.news().iter().for_each(|gap| {
+                    report::movie_damaged(records, now, &movie, gap);
+                });
+            }
+            let is_set_up = |track: TrackId| {
+                viewer.tracks.get(usize::from(track.0)).is_some_and(Option::is_some)
+            };
+            // In the classroom dialect what is not sent is counted, image by image.
+            let is_of_use = viewer.is_classroom()
+                || chunk.as_ref().is_ok_and(|chunk| chunk.has_frames(is_set_up));
             let Source::Movie(source) = &mut viewer.source else {
                 return;
             };
@@ -213,12 +226,13 @@ impl Shard {
             match chunk {
                 Ok(chunk) => {
                     source.next_chunk += 1;
-                    source.chunks.push_back(chunk);
+                    // One without a frame to send is passed over: the next is there in time.
+                    source.chunks.extend(is_of_use.then_some(chunk));
                 }
                 Err(error) => {
                     // What is there of the movie still goes out; then it ends.
                     source.end = source.chunks.back().map_or(0, |chunk| chunk.end());
-                    report::movie_failed(&shard.context.records, shard.host.now(), &error);
+                    report::movie_failed(records, now, &movie, number, &error);
                 }
             }
             state.queue(id);

@@ -31,6 +31,9 @@ impl LiveFile {
             return Err(Error::Empty { path: PathBuf::from(path) });
         }
         let publisher = hub.publish(name, movie.tracks().to_vec())?;
+        if let Some(full_name) = path.file_name().and_then(|name| name.to_str()) {
+            hub.also_called(publisher.live(), full_name.to_owned());
+        }
         Ok(LiveFile { movie, publisher })
     }
 
@@ -39,20 +42,26 @@ impl LiveFile {
         self.publisher.live()
     }
 
-    /// Brings frame after frame as they are due, for ever, or until the movie cannot be read.
+    /// Brings frame after frame as they are due, for ever. What cannot be read is left out.
     ///
     /// # Errors
-    /// When the movie cannot be read any more.
+    /// When nothing of the movie can be read any more.
     pub async fn run(mut self, host: &Host) -> Result<std::convert::Infallible, Error> {
         let mut rounds_before = MediaTime::ZERO;
         let mut round = Round::new(&self.movie);
         let mut timing = Timing::default();
-        let mut next = self.read(host, 0).await?;
+        // What an edit list cuts off the start is not shown.
+        let first = self.movie.chunk_of(self.movie.start_at(MediaTime::ZERO).0).unwrap_or(0);
+        let mut next = self.read(host, first).await;
         loop {
-            for chunk in 0..self.movie.chunks() {
+            let mut is_empty = true;
+            for chunk in first..self.movie.chunks() {
                 // Read while the frames of the chunk before are still being shown.
                 let frames = next;
-                next = self.read(host, (chunk + 1) % self.movie.chunks()).await?;
+                is_empty &= frames.is_empty();
+                let behind = chunk + 1;
+                let behind = if behind < self.movie.chunks() { behind } else { first };
+                next = self.read(host, behind).await;
                 for mut frame in frames {
                     round.add(&frame);
                     frame.pts = frame.pts + rounds_before;
@@ -65,6 +74,9 @@ impl LiveFile {
                     timing.together.push(frame);
                 }
                 self.bring(host, &mut timing).await;
+            }
+            if is_empty {
+                return Err(Error::Unreadable { path: self.movie.path().to_owned() });
             }
             rounds_before = rounds_before + round.length();
         }
@@ -80,8 +92,11 @@ impl LiveFile {
         for frame in &mut timing.together {
             frame.arrival = now;
         }
-        if let Err(error) = self.publisher.push_all(&timing.together, now) {
-            tracing::warn!("{}: a frame was left out: {error}", self.movie.name());
+        if let Err(error) = self.publisher.push_all(&timing.together, now)
+            && !std::mem::replace(&mut timing.refusal_said, true)
+        {
+            let name = self.movie.name();
+            tracing::warn!("the live stream {name:?}: frames are left out, the first: {error}");
         }
         timing.together.clear();
     }
@@ -91,9 +106,15 @@ impl LiveFile {
         track.is_some_and(|track| track.codec.kind() == Kind::Video)
     }
 
-    async fn read(&self, host: &Host, chunk: usize) -> Result<Vec<Frame>, Error> {
+    /// The frames of a chunk that can be read; what cannot is said once.
+    async fn read(&self, host: &Host, chunk: usize) -> Vec<Frame> {
         let movie = Arc::clone(&self.movie);
-        host.blocking(move || movie.read_frames(chunk)).await
+        let (frames, gaps) = host.blocking(move || movie.read_frames(chunk)).await;
+        for gap in gaps {
+            let what = gap.in_words(self.movie.path());
+            tracing::warn!("the live stream {:?}: {what}", self.movie.name());
+        }
+        frames
     }
 }
 
@@ -106,6 +127,8 @@ struct Timing {
     /// Frames that are brought together, and when.
     together: Vec<Frame>,
     together_at: Instant,
+    /// The log has said that frames were left out.
+    refusal_said: bool,
 }
 
 impl Timing {

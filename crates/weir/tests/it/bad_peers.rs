@@ -283,15 +283,15 @@ fn each_refusal_stands_in_the_log_with_the_peer_and_the_reason() {
     assert_eq!(status(&mut client), Some(400));
     let reasons = [
         "there is no stream \"nowhere\"",
-        "455 Method Not Valid in This State PLAY before SETUP",
-        "461 Unsupported Transport multicast is not served",
+        "455 Method Not Valid in This State: PLAY before SETUP",
+        "461 Unsupported Transport: multicast is not served",
         "459 Aggregate Operation Not Allowed",
-        "551 Option Not Supported the option magic is not known",
-        "501 Not Implemented the method DANCE is not known",
-        "457 Invalid Range the movie ends at",
-        "501 Not Implemented only npt ranges are understood",
+        "551 Option Not Supported: the option magic is not known",
+        "501 Not Implemented: the method DANCE is not known",
+        "457 Invalid Range: the movie ends at",
+        "501 Not Implemented: only npt ranges are understood",
         "451 Parameter Not Understood",
-        "400 Bad Request offset",
+        "400 Bad Request: offset",
     ];
     let last = reasons[reasons.len() - 1];
     wait_until(Duration::from_secs(5), "the last refusal is logged", || {

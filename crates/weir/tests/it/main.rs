@@ -12,6 +12,7 @@ mod behind;
 mod classroom;
 mod codecs_more;
 mod codecs_video;
+mod files;
 mod foreign;
 mod http;
 mod keys;

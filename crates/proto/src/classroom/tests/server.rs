@@ -121,6 +121,32 @@ fn another_session_is_refused_with_454_and_another_state_with_455() {
 }
 
 #[test]
+fn what_is_asked_at_the_wrong_time_is_told_in_words_that_say_what_is_wrong() {
+    let mut talk = Talk::new();
+    talk.say(&handout("PLAY", 1, 123_456));
+    talk.say(SETUP);
+    talk.say(&handout("PAUSE", 2, 123_456));
+    talk.say(&SETUP.replace("CSeq: 1", "CSeq: 3"));
+    talk.say(&handout("PLAY", 4, 123_456));
+    talk.say(&handout("PLAY", 5, 123_456));
+    let told: Vec<&str> = talk
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Refused { detail, .. } => Some(&**detail),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "PLAY before SETUP",
+        "PAUSE while nothing plays",
+        "SETUP, but a movie is set up already; TEARDOWN first",
+        "PLAY while it plays already",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn what_cannot_be_read_is_400_with_its_number_and_the_connection_goes_on() {
     let mut talk = Talk::new();
     let answer = talk.say("SETUP m RTSP/1.0\nCSeq: 8\nTransport: RTP/UDP; client_port= 0\n");

@@ -33,6 +33,8 @@ pub struct Connection {
     closed: bool,
     /// When the last request was complete, or the last session ended.
     idle_since: Instant,
+    /// The last session has timed out, and nothing came since: the client is gone.
+    forsaken: bool,
     questions: u64,
     unknown_frames: u64,
     stray_responses: u64,
@@ -46,6 +48,10 @@ pub(super) struct Pending {
     pub(super) question: Question,
     pub(super) reply: Reply,
 }
+
+/// How long a connection lives on whose last session has timed out: a client that is there after
+/// all learns that its session is not.
+const FORSAKEN_WAIT: Duration = Duration::from_secs(5);
 
 /// How much is kept of what a driver pushes although the connection wants no input: more than
 /// one message can have.
@@ -69,6 +75,7 @@ impl Connection {
             outputs: VecDeque::new(),
             closed: false,
             idle_since: now,
+            forsaken: false,
             questions: 0,
             unknown_frames: 0,
             stray_responses: 0,
@@ -129,7 +136,7 @@ impl Connection {
     /// report by UDP. Requests and interleaved frames are noted without it.
     pub fn sign_of_life(&mut self, now: Instant, session: SessionId) {
         self.now = self.now.max(now);
-        self.sessions.touch(session, self.now);
+        self.sessions.touch(session, now);
     }
 
     /// Ends the connection from this side: a pending question is answered with 503, sessions end
@@ -200,7 +207,7 @@ impl Connection {
     }
 
     fn take_request(&mut self, request: &Request) {
-        self.idle_since = self.now;
+        (self.idle_since, self.forsaken) = (self.now, false);
         let token = Token(self.questions);
         let (verdict, session) = rules::judge(request, self, token);
         let reply = Reply::to(request, session);
@@ -261,7 +268,9 @@ impl Connection {
         if self.answered {
             return self.now;
         }
-        let idle = self.idle_since + self.config.idle_timeout;
+        let idle_timeout = self.config.idle_timeout;
+        let wait = if self.forsaken { idle_timeout.min(FORSAKEN_WAIT) } else { idle_timeout };
+        let idle = self.idle_since + wait;
         self.sessions.deadline(self.session_timeout()).unwrap_or(idle)
     }
 
@@ -273,7 +282,7 @@ impl Connection {
             return self.end();
         }
         for session in self.sessions.expire(self.now, self.session_timeout()) {
-            self.idle_since = self.now;
+            (self.idle_since, self.forsaken) = (self.now, true);
             let reason = EndReason::TimedOut;
             self.emit(Output::Event(Event::Ended { session, reason }));
         }

@@ -25,6 +25,7 @@ use weir_time::Instant;
 
 use crate::Error;
 use crate::access::{Action, Credentials};
+use crate::error::shortened;
 use crate::hub::Stream;
 use crate::shard::{From, Setup, Shard, Target, TrackSetup, Way};
 
@@ -144,7 +145,7 @@ impl Control {
                 EndReason::TimedOut => "timeout",
             }),
             Event::Refused { method, status, detail } => {
-                let method = method.map(|method| method.to_string()).unwrap_or_default();
+                let method = method.map_or_else(|| "a request".to_owned(), |m| m.to_string());
                 self.log_refusal(&method, "", &format!("{status}: {detail}"));
             }
             _ => {}
@@ -165,7 +166,9 @@ impl Control {
             Err(error) => {
                 self.log_refusal("play", &name, &error.to_string());
                 return Err(match error {
-                    Error::NotFound { .. } => Status::NOT_FOUND,
+                    Error::NotFound { .. } | Error::Ambiguous { .. } | Error::Outside { .. } => {
+                        Status::NOT_FOUND
+                    }
                     _ => Status::INTERNAL_SERVER_ERROR,
                 });
             }
@@ -173,7 +176,10 @@ impl Control {
         let is_movie = matches!(stream, Stream::Movie(_));
         let track = stream.tracks().iter().position(can_carry).filter(|_| is_movie);
         let Some(track) = track else {
-            let why = "the classroom dialect carries movies of JPEG images alone";
+            let why = match is_movie {
+                true => "the classroom dialect carries movies of JPEG images alone",
+                false => "the classroom dialect carries movies; live streams are not carried",
+            };
             self.log_refusal("play", &name, why);
             return Err(Status::NOT_FOUND);
         };
@@ -214,7 +220,11 @@ impl Control {
     }
 
     fn log_refusal(&self, action: &str, path: &str, why: &str) {
-        tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer);
+        let path = &*shortened(path);
+        match path {
+            "" => tracing::warn!("{}: {action} refused: {why}", self.peer),
+            path => tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer),
+        }
         let refused = event::Refused {
             peer: self.peer.to_string().into(),
             action: action.into(),

@@ -269,7 +269,14 @@ pub(super) fn authorize(
 /// The status of an error, and what a peer is told of it: not where files lie.
 pub(super) fn public(error: &Error) -> (StatusCode, String) {
     let words = match error {
-        Error::NotFound { .. } => return (StatusCode::NOT_FOUND, error.to_string()),
+        Error::NotFound { .. } | Error::Ambiguous { .. } => {
+            return (StatusCode::NOT_FOUND, error.to_string());
+        }
+        // Where the link leads is nobody's business.
+        Error::Outside { .. } => {
+            return (StatusCode::NOT_FOUND, "there is no such movie".to_owned());
+        }
+        Error::Unreadable { .. } => "nothing of the movie can be read".to_owned(),
         Error::Movie { source, .. } => format!("the movie cannot be read: {source}"),
         Error::CutOff { .. } => "the movie is cut off".to_owned(),
         Error::File { source, .. } => format!("the movie cannot be read: {}", source.kind()),

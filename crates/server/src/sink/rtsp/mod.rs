@@ -17,6 +17,7 @@ use weir_time::Instant;
 
 use crate::Error;
 use crate::access::{Action, Credentials, Denied};
+use crate::error::shortened;
 use crate::hub::Stream;
 use crate::shard::Shard;
 use crate::sink::classroom::{self, First, sniff};
@@ -62,6 +63,8 @@ struct Control {
     sessions: BTreeMap<SessionId, Session>,
     /// The client has closed.
     closed: bool,
+    /// A session was torn down: the client may be gone without reading the answer.
+    leaving: bool,
 }
 
 /// What a connection waits for.
@@ -80,7 +83,7 @@ impl Control {
         let machine = Connection::new(config, peer.ip(), seed, shard.host.now());
         let shard = Rc::clone(shard);
         let sessions = BTreeMap::new();
-        Control { shard, stream, outlet, peer, machine, sessions, closed: false }
+        Control { shard, stream, outlet, peer, machine, sessions, closed: false, leaving: false }
     }
 
     async fn run(mut self) {
@@ -125,7 +128,7 @@ impl Control {
             match self.machine.poll() {
                 Output::Send(message) => {
                     if !self.shard.send(self.outlet, message) {
-                        tracing::warn!("{}: given up: it takes no more answers", self.peer);
+                        self.log_given_up();
                         return Wait::Over;
                     }
                 }
@@ -139,6 +142,13 @@ impl Control {
                 Output::Timeout(at) => return Wait::Until(at),
             }
         }
+    }
+
+    fn log_given_up(&self) {
+        if self.leaving || self.closed || self.shard.is_gone(self.outlet) {
+            return tracing::debug!("{}: left before it was answered", self.peer);
+        }
+        tracing::warn!("{}: given up: it takes no more answers", self.peer);
     }
 
     /// Waits for bytes, and for the machine's next timer.
@@ -195,7 +205,7 @@ impl Control {
                             Session::new(stream, name, self.peer, self.outlet, client.user_agent)
                         });
                         let answer = session.set_up(&self.shard, name, control.track, offered);
-                        self.log_if_refused("SETUP", answer.as_ref().err());
+                        self.log_if_refused("SETUP", name, answer.as_ref().err());
                         answer
                     }
                     Err(refusal) => Err(refusal),
@@ -207,7 +217,8 @@ impl Control {
                     Some(session) => session.play(&self.shard, range.as_ref()),
                     None => Err(unknown_session()),
                 };
-                self.log_if_refused("PLAY", answer.as_ref().err());
+                let name = self.name_of(session);
+                self.log_if_refused("PLAY", &name, answer.as_ref().err());
                 self.machine.play(token, answer.map(|playing| at_one_speed(playing, scale, speed)))
             }
             Event::Pause { token, session, at, .. } => {
@@ -215,10 +226,12 @@ impl Control {
                     Some(session) => session.pause(&self.shard, at),
                     None => Err(unknown_session()),
                 };
-                self.log_if_refused("PAUSE", answer.as_ref().err());
+                let name = self.name_of(session);
+                self.log_if_refused("PAUSE", &name, answer.as_ref().err());
                 self.machine.pause(token, answer)
             }
             Event::Teardown { token, session, tracks, end } => {
+                self.leaving |= end;
                 if end && let Some(session) = self.sessions.remove(&session) {
                     if session.is_by_udp() {
                         self.shard.host.sleep(LAST_REPORT_WAIT).await;
@@ -242,8 +255,8 @@ impl Control {
                 Ok(())
             }
             Event::Refused { method, status, detail } => {
-                let method = method.map(|method| method.to_string()).unwrap_or_default();
-                self.log_refusal(&method, "", &format!("{status} {detail}"));
+                let method = method.map_or_else(|| "a request".to_owned(), |m| m.to_string());
+                self.log_refusal(&method, "", &in_words(status, &detail));
                 Ok(())
             }
             _ => Ok(()),
@@ -293,14 +306,23 @@ impl Control {
         Refusal::new(Status::FORBIDDEN, denied.why)
     }
 
-    fn log_if_refused(&self, method: &str, refusal: Option<&Refusal>) {
+    /// The stream of a session, for the log; empty if there is none.
+    fn name_of(&self, session: SessionId) -> String {
+        self.sessions.get(&session).map(|session| session.name().to_owned()).unwrap_or_default()
+    }
+
+    fn log_if_refused(&self, method: &str, path: &str, refusal: Option<&Refusal>) {
         if let Some(Refusal { status, detail, .. }) = refusal {
-            self.log_refusal(method, "", &format!("{status} {detail}"));
+            self.log_refusal(method, path, &in_words(*status, detail));
         }
     }
 
     fn log_refusal(&self, action: &str, path: &str, why: &str) {
-        tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer);
+        let path = &*shortened(path);
+        match path {
+            "" => tracing::warn!("{}: {action} refused: {why}", self.peer),
+            path => tracing::warn!("{}: {action} {path:?} refused: {why}", self.peer),
+        }
         let refused = event::Refused {
             peer: self.peer.to_string().into(),
             action: action.into(),
@@ -317,13 +339,20 @@ fn at_one_speed(playing: Playing, scale: Option<f64>, speed: Option<f64>) -> Pla
     Playing { scale: scale.map(|_| 1.0), speed: speed.map(|_| 1.0), ..playing }
 }
 
+/// A status and why, as in a response.
+fn in_words(status: Status, detail: &str) -> String {
+    if detail.is_empty() { status.to_string() } else { format!("{status}: {detail}") }
+}
+
 fn unknown_session() -> Refusal {
     Refusal::new(Status::SESSION_NOT_FOUND, "")
 }
 
 fn status_of(error: &Error) -> Status {
     match error {
-        Error::NotFound { .. } => Status::NOT_FOUND,
+        Error::NotFound { .. } | Error::Ambiguous { .. } | Error::Outside { .. } => {
+            Status::NOT_FOUND
+        }
         Error::Movie { .. } | Error::CutOff { .. } | Error::TrackCount { .. } | Error::Pack(_) => {
             Status::UNSUPPORTED_MEDIA_TYPE
         }
@@ -338,6 +367,8 @@ fn public_words(error: &Error) -> String {
         Error::CutOff { .. } => "the movie is cut off".to_owned(),
         Error::File { source, .. } => format!("the movie cannot be read: {}", source.kind()),
         Error::Empty { .. } => "the movie has no frames".to_owned(),
+        Error::Unreadable { .. } => "none of the movie's frames can be read".to_owned(),
+        Error::Outside { .. } => "there is no such stream".to_owned(),
         other => other.to_string(),
     }
 }

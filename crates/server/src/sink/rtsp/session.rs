@@ -44,6 +44,11 @@ impl Session {
         Session { stream, name, peer, outlet, user_agent, tracks, viewer, stretch }
     }
 
+    /// The name of its stream, as the client spells it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// SETUP of one track.
     pub(super) fn set_up(
         &mut self,

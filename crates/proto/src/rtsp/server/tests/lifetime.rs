@@ -51,6 +51,27 @@ fn a_session_without_a_sign_of_life_times_out_and_the_connection_follows() {
 }
 
 #[test]
+fn a_connection_is_closed_soon_after_its_last_session_has_timed_out_in_silence() {
+    let (mut server, _) = Server::playing();
+    server.wait(seconds(60));
+    assert_eq!(server.deadline, Some(server.now + seconds(5)));
+    server.wait(seconds(5));
+    assert_eq!(server.seen.last(), Some(&Output::Close));
+}
+
+#[test]
+fn a_sign_of_life_counts_from_when_it_came_and_not_from_when_it_was_noted() {
+    let (mut server, id) = Server::playing();
+    let session = server.connection.sessions.named(&id).unwrap().id;
+    let report = server.now + seconds(20);
+    server.now += seconds(50);
+    server.connection.handle(server.now, Input::Timer);
+    server.connection.sign_of_life(report, session);
+    server.drain();
+    assert_eq!(server.deadline, Some(report + seconds(60)));
+}
+
+#[test]
 fn receiver_reports_are_signs_of_life() {
     let (mut server, _) = Server::playing();
     server.wait(seconds(40));

@@ -109,7 +109,7 @@ fn what_is_not_there_is_404_and_what_is_out_of_place_454_or_455() {
 
 #[test]
 fn live_streams_are_not_for_this_dialect() {
-    let room = Room::new(5, &[9_000; 4]);
+    let mut room = Room::new(5, &[9_000; 4]);
     let sps = [0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb];
     let pps = [0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
     let (sps, pps) = (sps.to_vec().into(), pps.to_vec().into());
@@ -122,6 +122,11 @@ fn live_streams_are_not_for_this_dialect() {
         let client = Client::connect(&host, address).await;
         assert_eq!(client.ask(&client.setup("live")).await.0, 404);
     });
+    let is_told = |event: &Event| match event {
+        Event::Refused(refused) => refused.why.contains("live streams are not carried"),
+        _ => false,
+    };
+    assert!(room.events().iter().any(is_told));
 }
 
 #[test]
