@@ -1,6 +1,7 @@
 //! Plays a stream by RTSP and measures it.
 
-use std::io;
+mod begin;
+
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use weir_dial::rtsp::{Client, Error, Event, Happened};
 use weir_net::{Either, Host, select};
 use weir_record::Sink;
-use weir_record::event::{EndReason, Failure, Warning};
+use weir_record::event::{EndReason, Warning};
 use weir_time::Instant;
 
 pub use crate::action::{Action, Actions};
@@ -18,6 +19,7 @@ pub use crate::movie_file::Written;
 use crate::packets::PacketList;
 use crate::probe::StreamProbe;
 use crate::ruler::rtp::ByRtp;
+use begin::prepare;
 
 /// What is asked of a player.
 #[derive(Clone, Debug)]
@@ -165,43 +167,6 @@ pub(crate) async fn run(
         }
     };
     player.finish(end).await
-}
-
-/// What could not be begun.
-enum NotBegun {
-    Client(Error),
-    Movie(PathBuf, io::Error),
-}
-
-async fn prepare(
-    host: &Host,
-    settings: &Settings,
-) -> Result<(Client, Option<MovieFile>), NotBegun> {
-    let client = Client::new(host, settings.dial.clone()).map_err(NotBegun::Client)?;
-    let movie = match &settings.movie {
-        None => None,
-        Some(path) => {
-            let created = MovieFile::create(host, path).await;
-            Some(created.map_err(|error| NotBegun::Movie(path.clone(), error))?)
-        }
-    };
-    Ok((client, movie))
-}
-
-impl NotBegun {
-    fn outcome(self, host: &Host, records: &Sink) -> Outcome {
-        let (text, error) = match self {
-            NotBegun::Client(error) => (error.to_string(), Some(error)),
-            NotBegun::Movie(path, error) => {
-                (format!("cannot write the movie file {}: {error}", path.display()), None)
-            }
-        };
-        let now = host.now();
-        records.emit(now, Failure { text: text.as_str().into() });
-        let mut nothing = Measure::new(records.clone(), false);
-        nothing.finish(now, EndReason::Failed, Some(&text));
-        Outcome { reason: EndReason::Failed, text: Some(text), error, movie: None }
-    }
 }
 
 struct Player {

@@ -28,7 +28,15 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "weir-player",
-        &["weir-time", "weir-media", "weir-record", "weir-proto", "weir-net", "weir-dial"],
+        &[
+            "weir-time",
+            "weir-media",
+            "weir-record",
+            "weir-proto",
+            "weir-codec",
+            "weir-net",
+            "weir-dial",
+        ],
     ),
     // L5
     (
@@ -366,7 +374,8 @@ fn root() -> &'static Path {
 
 /// All files below `folder`, in order, without what is built, found or cached.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    const LEFT_OUT: [&str; 5] = [".git", "artifacts", "coverage", "crashes", "__pycache__"];
+    const LEFT_OUT: [&str; 6] =
+        [".git", "artifacts", "coverage", "crashes", "__pycache__", "node_modules"];
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
