@@ -264,7 +264,7 @@ fn a_name_that_is_not_there_is_told_with_the_status() {
 #[test]
 fn an_address_of_another_protocol_is_told_with_the_right_form() {
     let folder = Folder::new("play-address");
-    let finished = run(play("http://127.0.0.1/x", "auto"), &folder, "play", LIMIT);
+    let finished = run(play("ftp://127.0.0.1/x", "auto"), &folder, "play", LIMIT);
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert!(finished.err.contains("rtsp://HOST"), "{}", finished.err);
 }

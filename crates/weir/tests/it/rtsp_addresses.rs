@@ -232,7 +232,16 @@ fn players_find_the_tracks_however_the_address_is_written() {
     ];
     for url in &forms {
         for (program, command) in players(url) {
-            let finished = run(command, &folder, program, LIMIT);
+            let mut command = command;
+            let mut finished = run(command, &folder, program, LIMIT);
+            // gst-launch may close its connection before its own PAUSE is written.
+            for _ in 0..3 {
+                if !finished.err.contains("gst_rtspsrc_pause") {
+                    break;
+                }
+                command = players(url).pop().expect("gst-launch is the last").1;
+                finished = run(command, &folder, program, LIMIT);
+            }
             assert_eq!(finished.code, Some(0), "{program} {url}: {finished:?}");
             assert!(!finished.err.contains("RROR"), "{program} {url}: {finished:?}");
         }
