@@ -307,7 +307,7 @@ mod tests {
     fn a_key_in_the_wrong_section_is_told_its_right_one() {
         for (text, right) in [
             ("port = 1\n", "http.port"),
-            ("[record]\nport = 1\n", "http.port"),
+            ("[record]\nport = 1\n", "rtsp.port"),
             ("[rtsp]\nshards = 1\n", "shards"),
             ("levle = \"event\"\n", "record.level"),
         ] {
