@@ -1,4 +1,5 @@
-//! Virtual time runs far ahead of real time.
+//! Virtual time runs far ahead of real time. How far is a matter of the machine too, so `bench/speed`
+//! runs these, not every `cargo test`.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -23,11 +24,13 @@ const FACTOR_MIN: f64 = 1_000.0;
 const RUNS_MAX: u32 = 20;
 
 #[test]
+#[ignore = "a bench: bench/speed runs it"]
 fn by_udp_a_simulation_is_a_thousand_times_faster_than_real_time() {
     is_fast_enough("fast_udp", Transport::Udp);
 }
 
 #[test]
+#[ignore = "a bench: bench/speed runs it"]
 fn by_tcp_a_simulation_is_a_thousand_times_faster_than_real_time() {
     is_fast_enough("fast_tcp", Transport::Tcp);
 }
