@@ -37,6 +37,7 @@
 //! Not here yet: rates from traces, active queue management, duplication, reordering, corruption.
 #![forbid(unsafe_code)]
 
+mod change;
 mod jitter;
 mod loss;
 mod passage;
@@ -44,6 +45,7 @@ mod pipe;
 mod settings;
 pub mod text;
 
+pub use change::Change;
 pub use passage::{Counters, Dropped, Fate, Passage};
 pub use pipe::{Delivery, PACKETS_INSIDE_MAX, Pipe};
 pub use settings::{Direction, Error, GilbertElliott, Jitter, LinkId, Loss, Queue, Rate, Settings};

@@ -6,6 +6,7 @@
 
 mod config;
 mod demo;
+mod link;
 mod log;
 mod pattern;
 mod play;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Args),
     /// Play a stream without showing it, and measure what came.
     Play(play::Args),
+    /// Emulate a network link, and prove what it did.
+    Link(link::Args),
     /// Say what a movie or a stream is made of.
     Probe(probe::Args),
     /// Say what a file of records says.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Play(args) => play::run(args),
+        Command::Link(args) => link::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Report(args) => report::run(args),
         Command::Pattern(args) => pattern::run(args),
