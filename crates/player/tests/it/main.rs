@@ -6,6 +6,7 @@ mod actions;
 mod classroom;
 mod continuity;
 mod files;
+mod http;
 mod loss;
 mod movie;
 mod oddities;

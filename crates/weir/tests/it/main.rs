@@ -21,6 +21,7 @@ mod movies;
 mod pattern;
 mod players;
 mod plays;
+mod plays_http;
 mod probe;
 mod program;
 mod rtsp;
