@@ -42,6 +42,9 @@ pub(crate) struct Gap {
 /// Runs and groups that are remembered of one movie; what is beyond is left out all the same.
 const REMEMBERED_MAX: usize = 1_024;
 
+/// The group of samples that are read by themselves: nobody reads on from them.
+pub(super) const NO_GROUP: u32 = u32::MAX;
+
 /// Takes the frames of a chunk in their order, and holds back those that nobody could decode.
 pub(super) struct Sieve<'a> {
     damage: &'a Damage,
@@ -106,7 +109,9 @@ impl Sieve<'_> {
         let mut known = self.damage.lock();
         for (track, lane) in (0..).zip(&self.tracks).filter(|(_, lane)| lane.waits) {
             let gap = lane.gap.and_then(|gap| self.gaps.get(gap));
-            if let Some(gap) = gap.filter(|_| known.broken.len() < REMEMBERED_MAX) {
+            if let Some(gap) =
+                gap.filter(|_| self.gop != NO_GROUP && known.broken.len() < REMEMBERED_MAX)
+            {
                 known.broken.entry((self.gop, track)).or_insert(gap.first);
             }
         }

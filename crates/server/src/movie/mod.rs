@@ -25,7 +25,7 @@ use crate::hub::TRACKS_MAX;
 use crate::package::table::Table;
 use crate::packing::{Packing, StreamPacker};
 use crate::ring::Slot;
-use damage::{Damage, has_deltas};
+use damage::{Damage, NO_GROUP, has_deltas};
 
 pub(crate) use cache::Cache;
 pub(crate) use damage::Gap;
@@ -78,6 +78,19 @@ const CHUNK_SPAN: Duration = Duration::from_millis(400);
 /// What a group that is short or slow may come to in one chunk.
 const CHUNK_FRAMES_MAX: u64 = 1024;
 const CHUNK_BYTES_MAX: u64 = 4 << 20;
+
+/// What can be used of some samples.
+#[derive(Default)]
+pub(crate) struct Readable {
+    /// The samples, in their order.
+    pub(crate) samples: Vec<Sample>,
+    /// The frame of each.
+    pub(crate) frames: Vec<Frame>,
+    /// What was read of the file.
+    pub(crate) stretches: Vec<Bytes>,
+    /// What was left out and was not told before.
+    pub(crate) gaps: Vec<Gap>,
+}
 
 impl Movie {
     /// Reads a movie's index; a file without one is read once as a whole.
@@ -281,13 +294,33 @@ impl Movie {
         &self.index
     }
 
-    /// Reads the frames that these samples are; gives too what was read, of which the frames are
-    /// slices where they stand in the file as frames have them. Blocks.
-    pub(crate) fn read(&self, samples: &[Sample]) -> Result<(Vec<Frame>, Vec<Bytes>), Error> {
+    /// Reads those of these samples that can be read, and that a decoder can use without those that
+    /// cannot; gives too what was read, of which the frames are slices where they stand in the file
+    /// as frames have them. Where not one is left, the error of the first. Blocks.
+    pub(crate) fn read(&self, samples: &[Sample]) -> Result<Readable, Error> {
         let stretches = self.read_stretches(samples, None);
-        let frames: Result<Vec<_>, _> =
-            samples.iter().map(|sample| self.frame(sample, &stretches)).collect();
-        Ok((frames?, stretches.into_iter().map(|stretch| stretch.data).collect()))
+        let mut sieve = self.damage.sieve(NO_GROUP, samples);
+        let mut read = Readable::default();
+        let mut failed = None;
+        for sample in samples {
+            match self.frame(sample, &stretches) {
+                Ok(frame) if sieve.lets_through(sample, &frame) => {
+                    read.samples.push(*sample);
+                    read.frames.push(frame);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    sieve.damaged(sample, self.has_deltas(sample), &error);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        read.gaps = sieve.finish();
+        read.stretches = stretches.into_iter().map(|stretch| stretch.data).collect();
+        match failed {
+            Some(error) if read.frames.is_empty() => Err(error),
+            _ => Ok(read),
+        }
     }
 
     /// An error about its content.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use weir_media::movie::Sample;
 use weir_media::mp4::segment;
 use weir_media::{Codec, Frame, Kind, MediaTime, Track};
 use weir_net::Host;
@@ -12,7 +13,7 @@ use weir_proto::{dash, hls};
 use super::table::{Rendition, Segment, Starts, Table};
 use super::{Packed, Place, Refusal, Resource, playlist, segment_type};
 use crate::hub::Hub;
-use crate::movie::Movie;
+use crate::movie::{Movie, Readable};
 
 /// Segments and playlists stay as they are until the file is replaced: this long nobody asks.
 const MAX_AGE_S: u32 = 60;
@@ -319,20 +320,26 @@ impl Work {
         let samples = self.movie.index().samples(self.track.id, from, to.saturating_add(1));
         let mut samples: Vec<_> = samples.collect();
         let ticks = |time: MediaTime| time.to_ticks(self.track.clock_rate_hz.max(1));
-        let count = samples.iter().take_while(|sample| sample.index < to).count();
-        // A frame lasts until the next one is decoded, so that segments join.
-        let ends: Vec<i64> = samples.iter().skip(1).map(|next| ticks(next.dts)).collect();
-        samples.truncate(count);
-        let (frames, stretches) = self.movie.read(&samples)?;
+        let behind = samples.iter().find(|sample| sample.index >= to).map(|next| ticks(next.dts));
+        samples.retain(|sample| sample.index < to);
+        let opening = samples.first().map_or(0, |first| ticks(first.duration));
+        let Readable { samples, frames, stretches, gaps } = self.movie.read(&samples)?;
+        for gap in gaps {
+            let what = gap.in_words(self.movie.path());
+            tracing::warn!("the movie {:?}: {what}", self.movie.name());
+        }
         let mut shown: Vec<i64> = samples.iter().map(|sample| ticks(sample.pts)).collect();
         if self.sequence == 1 && self.track.codec.kind() == Kind::Video {
-            hide(&mut shown, samples.first().map_or(0, |first| ticks(first.duration)));
+            hide(&mut shown, opening);
         }
+        // A frame lasts until the next one is decoded, so that segments join.
+        let begins = samples.iter().skip(1).map(|next| ticks(next.dts));
+        let own = |last: &Sample| ticks(last.dts).saturating_add(ticks(last.duration));
+        let ends: Vec<i64> = begins.chain(behind.or_else(|| samples.last().map(own))).collect();
         let rows = samples.iter().zip(&frames).enumerate().map(|(number, (sample, frame))| {
             let dts = ticks(sample.dts);
             let pts = shown.get(number).copied().unwrap_or(dts);
-            let own = || dts.saturating_add(ticks(sample.duration));
-            let end = ends.get(number).copied().unwrap_or_else(own);
+            let end = ends.get(number).copied().unwrap_or(dts);
             segment::Sample {
                 duration_ticks: u32::try_from(end - dts).unwrap_or(0),
                 composition_ticks: i32::try_from(pts - dts).unwrap_or(0),

@@ -242,6 +242,34 @@ fn payloads_are_shared_and_reads_are_cached() {
 }
 
 #[test]
+fn a_damaged_frame_is_left_out_of_its_segment_with_those_that_need_it() {
+    let frames: Vec<_> = (0..300).map(|n| frame(0, n * 40, n * 40, n % 100 == 0, 2_000)).collect();
+    let folder = Folder::new("damaged");
+    let path = folder.0.join("movie.mp4");
+    let mut whole = file(&[picture()], &frames);
+    let index = validate::movie(&whole, &[]);
+    let offset = index.sample(TrackId(0), 105).unwrap().offset as usize;
+    // It says that it is longer than it is.
+    whole[offset] = 0xff;
+    std::fs::write(&path, whole).unwrap();
+    let world = World::new(1);
+    let host = world.host("server");
+    world.run(async move {
+        let stream = Stream::Movie(open(&host, &path).await);
+        let client = Client { hub: hub(), host, stream };
+        let list = client.media("video").await;
+        for (segment, count) in list.segments.iter().zip([100, 5, 100]) {
+            let read = client.segment("video", segment).await;
+            assert_eq!(read.sample_count(TrackId(0)), count);
+            let last = read.samples(TrackId(0), 0, u32::MAX).last().unwrap();
+            let first = read.sample(TrackId(0), 0).unwrap();
+            let lasts_s = (last.dts + last.duration).as_secs_f64() - first.dts.as_secs_f64();
+            assert!((lasts_s - segment.duration_s).abs() < 1e-3, "{lasts_s}");
+        }
+    });
+}
+
+#[test]
 fn the_table_of_two_hours_has_a_segment_for_each_four_seconds() {
     // Two hours as one fragment of samples without bytes behind them.
     let count = 2 * 3600 * 30;
