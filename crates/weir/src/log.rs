@@ -5,23 +5,32 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::Context;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts the log: warnings and errors, with `-v` what happens, with `-vv` everything.
 /// `WEIR_LOG` says it finer, as in `WEIR_LOG=weir_server=debug`.
 pub(crate) fn start(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
     };
-    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("WEIR_LOG").unwrap_or_default();
+    let (filter, refused) = match asked.parse::<Targets>() {
+        Ok(filter) if !asked.is_empty() => (filter, None),
+        Ok(_) => (Targets::new().with_default(level), None),
+        Err(error) => (Targets::new().with_default(level), Some(error)),
+    };
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    tracing_subscriber::registry().with(lines).with(filter).init();
+    if let Some(error) = refused {
+        tracing::warn!("WEIR_LOG: {error}; write it as weir_server=debug or warn,weir_net=trace");
+    }
 }
 
 /// Says why the program ends.
