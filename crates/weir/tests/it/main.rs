@@ -23,6 +23,7 @@ mod players;
 mod plays;
 mod probe;
 mod program;
+mod relay;
 mod rtsp;
 mod rtsp_addresses;
 mod rtsp_control;
