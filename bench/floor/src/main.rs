@@ -5,6 +5,8 @@
 //!   speaks no protocol, so what it costs is what the kernel costs.
 //! - `receive` is N viewers in one process, of the bare sender or of any RTSP server. It throws
 //!   the bytes away as cheaply as it can and says what each viewer got.
+//! - `forward`, `load` and `sink` are for relays of datagrams: a forwarder that does nothing else,
+//!   datagrams that bear their time, and whoever says how late they came.
 //! - `churn` connects to an RTSP server, plays for a moment and leaves, many times over.
 //!
 //! Standard output carries one JSON object a line.
@@ -18,6 +20,8 @@
 
 mod churn;
 mod count;
+mod datagrams;
+mod forward;
 mod greeting;
 mod receive;
 mod rtsp;
@@ -42,6 +46,12 @@ enum Command {
     Receive(receive::Args),
     /// Connect, play for a moment and leave, many times
     Churn(churn::Args),
+    /// Send datagrams on, many in a call, with nothing between
+    Forward(forward::Args),
+    /// Send numbered and dated datagrams at a steady rate
+    Load(datagrams::LoadArgs),
+    /// Count such datagrams, and say how late they came
+    Sink(datagrams::SinkArgs),
 }
 
 /// How media travels.
@@ -58,5 +68,8 @@ fn main() -> anyhow::Result<()> {
         Command::Send(args) => send::run(&args),
         Command::Receive(args) => receive::run(&args),
         Command::Churn(args) => churn::run(&args),
+        Command::Forward(args) => forward::run(&args),
+        Command::Load(args) => datagrams::load(&args),
+        Command::Sink(args) => datagrams::sink(&args),
     }
 }

@@ -14,6 +14,7 @@
 mod clock;
 mod inbox;
 mod links;
+pub mod relay;
 mod tap;
 mod wait;
 

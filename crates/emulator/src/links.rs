@@ -126,11 +126,17 @@ impl<P: Wire> Links<P> {
 
     /// The next packet that has come out by `now`: of one direction in order.
     pub fn poll(&mut self, now: Instant) -> Option<Exit<P>> {
+        self.poll_as_of(now, now)
+    }
+
+    /// The next packet that has come out by `as_of`, taken out at `now`: for drivers that catch up
+    /// on what they missed, each thing at its own time.
+    pub fn poll_as_of(&mut self, as_of: Instant, now: Instant) -> Option<Exit<P>> {
         for number in 0..self.links.len() {
             for direction in DIRECTIONS {
                 let link = LinkIndex(number);
                 let pipe = self.links[number].pipe(direction);
-                let delivery = pipe.poll(now);
+                let delivery = pipe.poll(as_of);
                 self.tell(link, direction);
                 let Some(delivery) = delivery else { continue };
                 if let Some(tap) = &mut self.tap {
@@ -178,6 +184,13 @@ impl<P: Wire> Links<P> {
     /// The link of this name.
     pub fn find(&self, name: &str) -> Option<LinkIndex> {
         self.links.iter().position(|link| link.name == name).map(LinkIndex)
+    }
+
+    /// A figure that only the driver knows, for whoever watches.
+    pub fn gauge(&mut self, link: LinkIndex, name: &'static str, value: u64, at: Instant) {
+        if let Some(tap) = &mut self.tap {
+            tap.gauge(link, name, value, at);
+        }
     }
 
     /// All links as they stand.

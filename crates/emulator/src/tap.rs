@@ -36,4 +36,9 @@ pub trait Tap: Send {
 
     /// New settings hold from `at` on.
     fn changed(&mut self, link: LinkIndex, direction: Direction, at: Instant, settings: &Settings);
+
+    /// A figure that the driver knows, such as bytes held outside of the link.
+    fn gauge(&mut self, link: LinkIndex, name: &'static str, value: u64, at: Instant) {
+        let _ = (link, name, value, at);
+    }
 }

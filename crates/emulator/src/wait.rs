@@ -35,6 +35,8 @@ pub struct Ready {
     pub read: bool,
     /// There is room to write, or an error.
     pub write: bool,
+    /// There is an error, or both directions have ended.
+    pub failed: bool,
 }
 
 impl Waiter {
@@ -56,6 +58,18 @@ impl Waiter {
     /// Watches a descriptor.
     pub fn watch(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, interest)
+    }
+
+    /// Watches a descriptor both ways, and tells of each change once (edge-triggered): until then
+    /// reads and writes are tried, and a read or write that would block is the sign to wait.
+    pub fn watch_edges(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let events = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+        self.apply(libc::EPOLL_CTL_ADD, fd, token, events)
+    }
+
+    /// Changes how long before an exact time it begins to spin.
+    pub fn set_spin(&mut self, spin: Duration) {
+        self.spin = spin;
     }
 
     /// Changes what is waited for.
@@ -122,6 +136,7 @@ impl Waiter {
             token: event.u64,
             read: event.events & read != 0,
             write: event.events & write != 0,
+            failed: event.events & failed != 0,
         }));
         Ok(())
     }
@@ -140,6 +155,16 @@ impl Waiter {
         if interest.write {
             events |= libc::EPOLLOUT as u32;
         }
+        self.apply(action, fd, token, events)
+    }
+
+    fn apply(
+        &self,
+        action: libc::c_int,
+        fd: BorrowedFd<'_>,
+        token: u64,
+        events: u32,
+    ) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: both descriptors are open while they are borrowed, the event is ours.
         let result = unsafe {

@@ -64,6 +64,7 @@ targets! {
     weir_proto::rtsp::fuzz::fuzz_server_connection ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_client_connection ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_transport_header ["rtsp"];
+    weir_proto::rtsp::fuzz::fuzz_rtsp_relay ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_range ["rtsp"];
     weir_proto::rtsp::fuzz::fuzz_url ["rtsp"];
     weir_proto::classroom::fuzz::fuzz_looks_classroom ["rtsp"];

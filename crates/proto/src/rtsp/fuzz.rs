@@ -7,6 +7,7 @@ use weir_time::Instant;
 use super::client::{self, TransportRequest};
 use super::headers::{ChannelPair, PortPair, Range, RtpInfo, Session, Transport};
 use super::message::{Decoder, Item, Tolerance};
+use super::relay::{Ends, Media, MediaId, Opened, Relay};
 use super::server::{self, Chosen, Description, Event, Paused, Playing, TrackInfo};
 use super::url::{ControlPath, Url, encode_path, resolve};
 
@@ -25,6 +26,39 @@ pub fn fuzz_message(data: &[u8]) {
             }
         }
         assert!(decoder.offset() <= data.len() as u64);
+    }
+}
+
+/// Relays a stream as both directions, with ports to be had and without: then nothing changes.
+pub fn fuzz_rtsp_relay(data: &[u8]) {
+    struct Ports(bool);
+    impl Media for Ports {
+        fn open(&mut self, client: PortPair) -> Option<Opened> {
+            self.0.then(|| Opened {
+                media: MediaId(u64::from(client.rtp)),
+                to_server: u16::MAX,
+                to_client: 6970,
+            })
+        }
+        fn answered(&mut self, _: MediaId, _: Option<PortPair>, _: Option<core::net::IpAddr>) {}
+        fn close(&mut self, _: MediaId) {}
+    }
+    let ends = Ends { client: [192, 0, 2, 1].into(), relay: [192, 0, 2, 9].into() };
+    for has_ports in [false, true] {
+        let (mut now, mut media) = (Instant::ZERO, Ports(has_ports));
+        let mut relay = Relay::new(now, ends);
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        for piece in pieces(data) {
+            now += Duration::from_millis(piece.len() as u64 % 64);
+            up.extend_from_slice(&relay.timer(now, &mut media));
+            up.extend_from_slice(&relay.from_client(now, piece, &mut media));
+            down.extend_from_slice(&relay.from_server(piece, &mut media));
+        }
+        up.extend_from_slice(&relay.finish_client());
+        down.extend_from_slice(&relay.finish_server());
+        if !has_ports {
+            assert!(up == data && down == data, "bytes are changed or lost");
+        }
     }
 }
 

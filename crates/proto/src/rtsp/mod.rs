@@ -1,7 +1,8 @@
 //! RTSP 1.0 (RFC 2326): messages, headers, and a machine for each end of a control connection.
 //!
 //! [`message`] cuts a byte stream into requests, responses and interleaved frames; [`headers`]
-//! gives the header values their types; [`url`] reads addresses; [`server::Connection`] and
+//! gives the header values their types; [`url`] reads addresses; [`relay::Relay`] changes the
+//! ports in a connection that is carried elsewhere; [`server::Connection`] and
 //! [`client::Connection`] hold the protocol's rules. None of them owns a socket or a clock.
 //!
 //! What is not here: RTSP 2.0, RTSP over HTTP, multicast, recording, Digest credentials. The
@@ -18,6 +19,7 @@ pub mod client;
 pub mod fuzz;
 pub mod headers;
 pub mod message;
+pub mod relay;
 pub mod server;
 pub mod status;
 pub mod url;

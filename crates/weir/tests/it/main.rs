@@ -24,6 +24,7 @@ mod plays;
 mod plays_http;
 mod probe;
 mod program;
+mod relay;
 mod rtsp;
 mod rtsp_addresses;
 mod rtsp_control;

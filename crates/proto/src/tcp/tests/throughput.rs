@@ -27,6 +27,65 @@ fn a_link_of_20_mbit_and_80_ms_with_a_queue_of_its_own_product_is_filled() {
     }
 }
 
+/// What a sender that never stops gets over a link, and how evenly.
+struct Course {
+    /// IP bits a second from second 2 on.
+    mbit: f64,
+    /// The longest time from second 2 on in which the reader got nothing.
+    gap: Duration,
+}
+
+/// Data go over `link`; what comes back meets the same link without its loss.
+fn course(seed: u64, link: LinkSettings, settings: Settings, seconds: u64) -> Course {
+    let mut world = World::new(seed, link.to_owned(), settings);
+    let back = LinkSettings { loss: Loss::None, ..link };
+    world.paths[1].pipe.set(millis(0), back).expect("possible");
+    world.ends[0].write_max = usize::MAX;
+    world.run_to(millis(2_000));
+    let (start, mut read) = (world.ends[1].read, world.ends[1].read);
+    let (mut last, mut gap) = (world.now, Duration::ZERO);
+    while world.now < millis(seconds * 1000) {
+        world.run_to(world.now + Duration::from_millis(1));
+        if world.ends[1].read > read {
+            read = world.ends[1].read;
+            gap = gap.max(world.now.since(last));
+            last = world.now;
+        }
+    }
+    let bits = (read - start) as f64 * 8.0 * 1500.0 / 1448.0;
+    Course { mbit: bits / (seconds - 2) as f64 / 1e6, gap }
+}
+
+#[test]
+fn from_second_two_on_a_queue_of_one_product_gives_nine_tenths_of_the_rate_without_a_stall() {
+    for congestion_control in [CongestionControl::Cubic, CongestionControl::Reno] {
+        for seed in 1..=5 {
+            let settings = Settings { congestion_control, ..Settings::default() };
+            let course = course(seed, link(20_000_000, 80, 200_000), settings, 30);
+            assert!(course.mbit >= 18.0, "{congestion_control:?} {seed}: {} Mbit/s", course.mbit);
+            assert!(course.gap <= Duration::from_millis(300), "{seed}: {:?}", course.gap);
+        }
+    }
+}
+
+/// Printed to be laid beside what a kernel gets on the same links.
+#[test]
+fn the_figures_that_are_compared_with_kernels_are_printed() {
+    for (mbit, round_trip_ms, queue_bytes) in [(10, 40, 50_000), (20, 80, 200_000)] {
+        for loss in [0.0, 0.001, 0.01] {
+            let mut lossy = link(mbit * 1_000_000, round_trip_ms, queue_bytes);
+            lossy.loss = Loss::Independent(loss);
+            let one = |seed| course(seed, lossy.to_owned(), Settings::default(), 22).mbit;
+            let mut got: Vec<f64> = (1..=5).map(one).collect();
+            got.sort_by(f64::total_cmp);
+            let link = format!("{mbit} Mbit/s, {round_trip_ms} ms, {queue_bytes} bytes");
+            println!("{link}, loss {:.1} %: {got:.2?} Mbit/s", loss * 100.0);
+            // 1.22 / sqrt(p) segments a round trip are 1.84 Mbit/s where that is least.
+            assert!(got[2] > 1.5, "{got:?}");
+        }
+    }
+}
+
 #[test]
 fn a_fast_long_link_is_filled() {
     let (share, world) = goodput(
