@@ -4,11 +4,13 @@
 //! when it wants to be called next. Packers are pure functions from frames to wire pieces.
 #![forbid(unsafe_code)]
 
+pub mod amf;
 pub mod classroom;
 pub mod dash;
 pub mod hls;
 pub mod http;
 pub mod rtcp;
+pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;

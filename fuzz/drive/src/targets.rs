@@ -78,6 +78,12 @@ targets! {
     weir_proto::hls::read::fuzz_hls_playlist ["playlists"];
     weir_proto::dash::read::fuzz_dash_mpd ["playlists"];
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
+    weir_proto::amf::fuzz::fuzz_amf0 ["rtmp"];
+    weir_proto::amf::fuzz::fuzz_amf3;
+    weir_proto::rtmp::fuzz::fuzz_rtmp_chunks;
+    weir_proto::rtmp::fuzz::fuzz_rtmp_server ["rtmp"];
+    weir_proto::rtmp::fuzz::fuzz_rtmp_client ["rtmp"];
+    weir_proto::rtmp::fuzz::fuzz_rtmp_url;
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;
 }

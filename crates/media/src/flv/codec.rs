@@ -1,9 +1,13 @@
 //! What the tags of a file are coded in.
 
+use bytes::Bytes;
+
 use super::tag::{A_LAW, AAC, AVC, Coding, HEVC, MU_LAW};
-use crate::{Codec, Error, aac, av1, g711, h264, h265};
+use crate::nal::LengthPrefixed;
+use crate::{Codec, Error, aac, av1, g711, h264, h265, opus, vp8, vp9};
 
 /// A codec and how NAL units are parted in its frames.
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) codec: Codec,
     /// Bytes of the length before each NAL unit.
@@ -42,6 +46,7 @@ fn from_fourcc(fourcc: [u8; 4], config: &[u8]) -> Result<Found, Error> {
         }
         b"av01" => Ok(Codec::Av1(av1::Config::from_record(config)?).into()),
         b"mp4a" => Ok(Codec::Aac(aac::Config::from_asc(config)?).into()),
+        b"Opus" => Ok(Codec::Opus(opus::Config::from_opus_head(config)?).into()),
         _ => Err(not_carried(Coding::FourCc(fourcc))),
     }
 }
@@ -63,9 +68,46 @@ pub(super) fn from_flags(coding: Coding, flags: u8) -> Result<Found, Error> {
     Ok(Codec::G711(g711::Config { law, sample_rate_hz: 8000, channels }).into())
 }
 
-fn not_carried(coding: Coding) -> Error {
+/// The codec of a frame whose configuration was never sent, where its bytes tell all the same:
+/// sound in its own framing, and pictures with parameter sets in them.
+pub(super) fn from_frame(coding: Coding, frame: &[u8]) -> Option<Found> {
+    match coding {
+        Coding::Sound(AAC) => {
+            let header = aac::AdtsHeader::read(frame).ok()?;
+            (header.frame_bytes == frame.len()).then(|| Codec::Aac(header.config).into())
+        }
+        Coding::Picture(AVC) => {
+            let nals = || LengthPrefixed::new(frame, 4).map_while(Result::ok).take(SETS_MAX);
+            let sets = |kind: u8| {
+                let of_kind = nals().filter(|nal| nal.first().is_some_and(|n| n & 31 == kind));
+                of_kind.map(Bytes::copy_from_slice).collect()
+            };
+            let config = h264::Config::from_parameter_sets(sets(7), sets(8)).ok()?;
+            config.picture().is_ok().then(|| Codec::H264(config).into())
+        }
+        _ => None,
+    }
+}
+
+/// The codec of frames that say it themselves, by a key frame; `None` for other codings.
+pub(super) fn from_key_frame(coding: Coding, frame: &[u8]) -> Option<Result<Found, Error>> {
+    match coding {
+        Coding::FourCc(VP8) => Some(vp8::Config::from_key_frame(frame).map(Codec::Vp8)),
+        Coding::FourCc(VP9) => Some(vp9::Config::from_key_frame(frame).map(Codec::Vp9)),
+        _ => None,
+    }
+    .map(|codec| codec.map(Found::from))
+}
+
+pub(super) fn not_carried(coding: Coding) -> Error {
     Error::unsupported(name(coding), "in FLV")
 }
+
+/// NAL units among which parameter sets are looked for.
+const SETS_MAX: usize = 64;
+/// Codings whose frames say what a decoder must know.
+const VP8: [u8; 4] = *b"vp08";
+const VP9: [u8; 4] = *b"vp09";
 
 fn name(coding: Coding) -> &'static str {
     match coding {

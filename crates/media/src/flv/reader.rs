@@ -6,7 +6,7 @@ use crate::movie::{
     Format, Jumps, Layout, Movie, Scan, SkippedTrack, TimeLine, TrackBuilder, TrackIndex, Unit,
     Warnings, origin,
 };
-use crate::{Codec, Error, MediaTime, Track, TrackId};
+use crate::{Codec, Error, MediaTime, Track, TrackId, opus};
 
 /// Reads an FLV file: one track of picture, one of sound.
 #[derive(Debug)]
@@ -99,15 +99,16 @@ impl Reader {
         match media.part {
             Part::Other => {}
             Part::Multitrack => {
-                let text = format!("FLV tag at byte {at}: several tracks in one, left out");
+                let text = format!("FLV tag at byte {at}: a track beside the first, left out");
                 self.warnings.push(text);
             }
             Part::Config => lane.configure(&media, body, at, &mut self.warnings),
             Part::Frame => {
                 let dts = i64::from(head.time_ms);
-                let Some(bytes) = head.data_bytes.checked_sub(media.head_bytes as u32) else {
+                let Some(behind) = head.data_bytes.checked_sub(media.head_bytes as u32) else {
                     return true;
                 };
+                let bytes = media.body_bytes.unwrap_or(behind).min(behind);
                 let unit = Unit {
                     offset: at + HEAD_BYTES as u64 + media.head_bytes as u64,
                     bytes,
@@ -302,6 +303,7 @@ impl Scan for Reader {
             let clock_rate_hz = match &codec {
                 Codec::Aac(config) => config.sample_rate_hz,
                 Codec::G711(config) => config.sample_rate_hz,
+                Codec::Opus(_) => opus::CLOCK_RATE_HZ,
                 _ => RATE_HZ,
             };
             (Track { id: TrackId(number as u8), codec, clock_rate_hz }, index)

@@ -19,6 +19,8 @@ pub(super) struct MediaHead {
     pub(super) shift_ms: i32,
     /// Bytes of the tag's data before the media itself.
     pub(super) head_bytes: usize,
+    /// Bytes of the media; `None`: all that stands behind.
+    pub(super) body_bytes: Option<u32>,
     /// The byte that older codecs put their form of sound into.
     pub(super) flags: u8,
 }
@@ -39,8 +41,15 @@ pub(super) enum Part {
     Frame,
     /// Nothing to play: the end of a sequence, metadata, a seek command.
     Other,
-    /// Several tracks in one, which is not carried.
+    /// Tracks beside the first, which are not carried.
     Multitrack,
+}
+
+impl Coding {
+    /// Whether CompositionTime stands before each frame of Enhanced RTMP.
+    fn has_shift(&self) -> bool {
+        matches!(self, Coding::FourCc(name) if [b"avc1", b"hvc1", b"vvc1"].contains(&name))
+    }
 }
 
 impl TagHead {
@@ -78,6 +87,7 @@ impl MediaHead {
             key: true,
             shift_ms: 0,
             head_bytes: 1,
+            body_bytes: None,
             flags,
         };
         if format == AAC {
@@ -96,6 +106,7 @@ impl MediaHead {
             key: matches!(frame, KEY | GENERATED_KEY),
             shift_ms: 0,
             head_bytes: 1,
+            body_bytes: None,
             flags,
         };
         if frame == COMMAND {
@@ -114,80 +125,146 @@ impl MediaHead {
 
     /// ExVideoTagHeader of Enhanced RTMP.
     fn enhanced_picture(data: &[u8]) -> Option<Self> {
-        let (&[flags], rest) = data.split_first_chunk::<1>()?;
+        let (&flags, rest) = data.split_first()?;
         let frame = flags >> 4 & 7;
-        let mut packet = flags & 15;
-        let mut head_bytes = 1;
-        let mut rest = rest;
-        while packet == MOD_EX {
-            let behind = mod_ex(rest)?;
-            head_bytes += rest.len() - behind.len();
-            packet = rest.get(rest.len() - behind.len() - 1)? & 15;
-            rest = behind;
-        }
+        let (mut packet, mut rest) = behind_mod_ex(flags & 15, rest)?;
         let mut head = MediaHead {
             coding: Coding::FourCc(*b"    "),
             part: Part::Other,
             key: matches!(frame, KEY | GENERATED_KEY),
             shift_ms: 0,
-            head_bytes,
+            head_bytes: 0,
+            body_bytes: None,
             flags,
         };
-        if packet == MULTITRACK_PICTURE {
-            head.part = Part::Multitrack;
-            return Some(head);
-        }
         if frame == COMMAND && packet != METADATA {
+            head.head_bytes = data.len() - rest.len();
             return Some(head);
         }
-        let (fourcc, rest) = rest.split_first_chunk::<4>()?;
-        head.coding = Coding::FourCc(*fourcc);
-        head.head_bytes += 4;
+        if packet == MULTITRACK_PICTURE {
+            match FirstTrack::find(rest)? {
+                Some(track) => track.put(&mut head, &mut packet, &mut rest),
+                None => return Some(head.beside(data, rest)),
+            }
+        } else {
+            let (fourcc, behind) = rest.split_first_chunk::<4>()?;
+            head.coding = Coding::FourCc(*fourcc);
+            rest = behind;
+        }
         head.part = match packet {
             0 => Part::Config,
             1 | 3 => Part::Frame,
             _ => Part::Other,
         };
-        if packet == 1 && matches!(fourcc, b"avc1" | b"hvc1" | b"vvc1") {
-            head.shift_ms = signed_24(rest.get(..3)?);
-            head.head_bytes += 3;
+        if packet == 1 && head.coding.has_shift() {
+            let (shift, behind) = rest.split_first_chunk::<3>()?;
+            head.shift_ms = signed_24(shift);
+            head.body_bytes = head.body_bytes.map(|bytes| bytes.saturating_sub(3));
+            rest = behind;
         }
+        head.head_bytes = data.len() - rest.len();
         Some(head)
     }
 
     /// ExAudioTagHeader of Enhanced RTMP.
     fn enhanced_sound(data: &[u8]) -> Option<Self> {
-        let (&[flags], rest) = data.split_first_chunk::<1>()?;
-        let mut packet = flags & 15;
-        let mut head_bytes = 1;
-        let mut rest = rest;
-        while packet == MOD_EX {
-            let behind = mod_ex(rest)?;
-            head_bytes += rest.len() - behind.len();
-            packet = rest.get(rest.len() - behind.len() - 1)? & 15;
-            rest = behind;
-        }
+        let (&flags, rest) = data.split_first()?;
+        let (mut packet, mut rest) = behind_mod_ex(flags & 15, rest)?;
         let mut head = MediaHead {
             coding: Coding::FourCc(*b"    "),
             part: Part::Other,
             key: true,
             shift_ms: 0,
-            head_bytes,
+            head_bytes: 0,
+            body_bytes: None,
             flags,
         };
         if packet == MULTITRACK_SOUND {
-            head.part = Part::Multitrack;
-            return Some(head);
+            match FirstTrack::find(rest)? {
+                Some(track) => track.put(&mut head, &mut packet, &mut rest),
+                None => return Some(head.beside(data, rest)),
+            }
+        } else {
+            let (fourcc, behind) = rest.split_first_chunk::<4>()?;
+            head.coding = Coding::FourCc(*fourcc);
+            rest = behind;
         }
-        head.coding = Coding::FourCc(*rest.first_chunk::<4>()?);
-        head.head_bytes += 4;
         head.part = match packet {
             0 => Part::Config,
             1 => Part::Frame,
             _ => Part::Other,
         };
+        head.head_bytes = data.len() - rest.len();
         Some(head)
     }
+
+    fn beside(mut self, data: &[u8], rest: &[u8]) -> Self {
+        self.part = Part::Multitrack;
+        self.head_bytes = data.len() - rest.len();
+        self
+    }
+}
+
+/// The track with number 0 in a tag of several (AvMultitrackType of Enhanced RTMP).
+struct FirstTrack<'a> {
+    fourcc: [u8; 4],
+    packet: u8,
+    /// How long its part is; `None`: all that stands behind.
+    bytes: Option<u32>,
+    rest: &'a [u8],
+}
+
+impl<'a> FirstTrack<'a> {
+    /// `None` where more bytes are needed, `Some(None)` where that track is not there.
+    fn find(data: &'a [u8]) -> Option<Option<Self>> {
+        let (&kinds, mut rest) = data.split_first()?;
+        let (kind, packet) = (kinds >> 4, kinds & 15);
+        let mut fourcc = *b"    ";
+        if kind != MANY_CODECS {
+            let (shared, behind) = rest.split_first_chunk::<4>()?;
+            (fourcc, rest) = (*shared, behind);
+        }
+        loop {
+            if kind == MANY_CODECS {
+                let (own, behind) = rest.split_first_chunk::<4>()?;
+                (fourcc, rest) = (*own, behind);
+            }
+            let (&number, behind) = rest.split_first()?;
+            rest = behind;
+            let mut bytes = None;
+            if kind != ONE_TRACK {
+                let (&[s0, s1, s2], behind) = rest.split_first_chunk::<3>()?;
+                bytes = Some(u32::from_be_bytes([0, s0, s1, s2]));
+                rest = behind;
+            }
+            if number == 0 {
+                return Some(Some(FirstTrack { fourcc, packet, bytes, rest }));
+            }
+            match bytes {
+                Some(bytes) if (bytes as usize) < rest.len() => {
+                    rest = rest.get(bytes as usize..)?
+                }
+                _ => return Some(None),
+            }
+        }
+    }
+
+    fn put(self, head: &mut MediaHead, packet: &mut u8, rest: &mut &'a [u8]) {
+        head.coding = Coding::FourCc(self.fourcc);
+        head.body_bytes = self.bytes;
+        *packet = self.packet;
+        *rest = self.rest;
+    }
+}
+
+/// The packet type behind all ModEx of an enhanced tag, and what follows.
+fn behind_mod_ex(mut packet: u8, mut rest: &[u8]) -> Option<(u8, &[u8])> {
+    while packet == MOD_EX {
+        let behind = mod_ex(rest)?;
+        packet = rest.get(rest.len() - behind.len() - 1)? & 15;
+        rest = behind;
+    }
+    Some((packet, rest))
 }
 
 /// Passes over a ModEx of an enhanced tag: its size, its data, and a byte with its type and the
@@ -233,6 +310,9 @@ const METADATA: u8 = 4;
 const MULTITRACK_PICTURE: u8 = 6;
 const MULTITRACK_SOUND: u8 = 5;
 const MOD_EX: u8 = 7;
+/// AvMultitrackType; 1 is many tracks of one codec.
+const ONE_TRACK: u8 = 0;
+const MANY_CODECS: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -268,7 +348,27 @@ mod tests {
         let head = MediaHead::read(PICTURE, b"\x97\x02\0\0\x07\x01av01x").unwrap();
         assert_eq!((head.coding, head.part), (Coding::FourCc(*b"av01"), Part::Frame));
         assert_eq!(head.head_bytes, 10);
-        let head = MediaHead::read(PICTURE, b"\x96\x10").unwrap();
+    }
+
+    #[test]
+    fn of_several_tracks_in_a_tag_the_first_is_taken() {
+        // One track, with its number.
+        let head = MediaHead::read(PICTURE, b"\x96\x01hvc1\0\0\0\x28xyz").unwrap();
+        assert_eq!((head.coding, head.part), (Coding::FourCc(*b"hvc1"), Part::Frame));
+        assert_eq!((head.shift_ms, head.head_bytes, head.body_bytes), (40, 10, None));
+        let head = MediaHead::read(PICTURE, b"\xa6\x01hvc1\x01\0\0\x28xyz").unwrap();
         assert_eq!(head.part, Part::Multitrack);
+        // Many tracks of one codec: number, size, data.
+        let many = b"\x95\x11Opus\x01\0\0\x02zz\0\0\0\x03abc";
+        let head = MediaHead::read(SOUND, many).unwrap();
+        assert_eq!((head.part, head.head_bytes, head.body_bytes), (Part::Frame, 16, Some(3)));
+        // Many codecs.
+        let many = b"\x95\x20mp4a\x01\0\0\x02zzOpus\0\0\0\x03abc";
+        let head = MediaHead::read(SOUND, many).unwrap();
+        assert_eq!((head.part, head.head_bytes), (Part::Config, 20));
+        assert_eq!(head.coding, Coding::FourCc(*b"Opus"));
+        let head = MediaHead::read(SOUND, b"\x95\x11Opus\x01\0\0\x02zz").unwrap();
+        assert_eq!(head.part, Part::Multitrack);
+        assert_eq!(MediaHead::read(SOUND, b"\x95\x11Opus\x01\0"), None);
     }
 }

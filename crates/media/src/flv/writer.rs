@@ -2,15 +2,15 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::tag::{A_LAW, AAC, AVC, HEAD_BYTES, MU_LAW, PICTURE, SOUND};
-use crate::h264::DtsClock;
-use crate::{Codec, Error, Frame, Kind, MediaTime, Track, TrackId, g711};
+use super::body::BodyWriter;
+use super::tag::{HEAD_BYTES, PICTURE, SOUND};
+use crate::{Error, Frame, Kind, MediaTime, Track, TrackId};
 
 /// Makes an FLV file of frames: the head, then a tag for each frame.
 ///
-/// One track of picture and one of sound: H.264, AAC, G.711 at 8 kHz in the older tags; AV1 in those
-/// of Enhanced RTMP. The file's time starts with the decoding time of the first frame that is
-/// written; what is decoded before that is written at 0.
+/// One track of picture and one of sound: H.264, AAC, G.711 at 8 kHz in the older tags; H.265, AV1,
+/// VP8, VP9 and Opus in those of Enhanced RTMP. The file's time starts with the decoding time of
+/// the first frame that is written; what is decoded before that is written at 0.
 #[derive(Debug)]
 pub struct Writer {
     tracks: Vec<TrackWriter>,
@@ -20,9 +20,8 @@ pub struct Writer {
 #[derive(Debug)]
 struct TrackWriter {
     id: TrackId,
-    codec: Codec,
-    clock: DtsClock,
-    last_ms: u32,
+    kind: u8,
+    bodies: BodyWriter,
 }
 
 impl Writer {
@@ -39,27 +38,25 @@ impl Writer {
                 return Err(Error::unsupported("FLV", reason));
             }
         }
-        for track in tracks {
-            check(&track.codec)?;
-        }
-        let tracks = tracks.iter().map(|track| TrackWriter {
-            id: track.id,
-            codec: track.codec.clone(),
-            clock: clock(&track.codec),
-            last_ms: 0,
+        let tracks = tracks.iter().map(|track| {
+            let kind = match track.codec.kind() {
+                Kind::Video => PICTURE,
+                Kind::Audio => SOUND,
+            };
+            Ok(TrackWriter { id: track.id, kind, bodies: BodyWriter::new(&track.codec)? })
         });
-        Ok(Writer { tracks: tracks.collect(), origin: None })
+        Ok(Writer { tracks: tracks.collect::<Result<_, Error>>()?, origin: None })
     }
 
     /// The start of the file: its head and the decoders' configurations.
     pub fn header(&self) -> Bytes {
-        let has = |kind| self.tracks.iter().any(|track| track.codec.kind() == kind);
-        let flags = u8::from(has(Kind::Video)) | u8::from(has(Kind::Audio)) << 2;
+        let has = |kind| self.tracks.iter().any(|track| track.kind == kind);
+        let flags = u8::from(has(PICTURE)) | u8::from(has(SOUND)) << 2;
         let mut out = BytesMut::new();
         out.put_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
         for track in &self.tracks {
-            if let Some((kind, config)) = track.config() {
-                put_tag(&mut out, kind, 0, &config, &[]);
+            if let Some(config) = track.bodies.config() {
+                put_tag(&mut out, track.kind, 0, &config, &[]);
             }
         }
         out.freeze()
@@ -75,90 +72,17 @@ impl Writer {
             let reason = format!("{} bytes, at most {FRAME_BYTES_MAX}", frame.payload.len());
             return Err(Error::unsupported("FLV frame", reason));
         }
-        let dts = match frame.dts {
-            Some(dts) => dts,
-            None if track.codec.kind() == Kind::Video => track.clock.push(frame.pts),
-            None => frame.pts,
+        let origin = match (self.origin, frame.dts) {
+            (Some(origin), _) => origin,
+            (None, Some(dts)) => dts,
+            (None, None) => track.bodies.first_dts(frame),
         };
-        let origin = *self.origin.get_or_insert(dts);
-        let ms = |time: MediaTime| (time - origin).to_ticks(1000);
-        let dts_ms = ms(dts).clamp(0, i64::from(u32::MAX)) as u32;
-        track.last_ms = track.last_ms.max(dts_ms);
-        let shift_ms = ms(frame.pts).saturating_sub(i64::from(track.last_ms));
-        let shift_ms = shift_ms.clamp(-SHIFT_MS_MAX, SHIFT_MS_MAX) as i32;
-        let (kind, head) = track.head(frame.key.starts(), shift_ms);
+        self.origin = Some(origin);
+        let body = track.bodies.frame(frame, origin);
+        let time_ms = body.time_ms.min(i64::from(u32::MAX)) as u32;
         let mut out = BytesMut::with_capacity(frame.payload.len() + 32);
-        put_tag(&mut out, kind, track.last_ms, &head, &frame.payload);
+        put_tag(&mut out, track.kind, time_ms, body.head(), &frame.payload);
         Ok(out.freeze())
-    }
-}
-
-impl TrackWriter {
-    /// The data of the tag with the decoder's configuration, if the codec has one.
-    fn config(&self) -> Option<(u8, Vec<u8>)> {
-        match &self.codec {
-            Codec::H264(config) => {
-                Some((PICTURE, [&[0x10 | AVC, 0, 0, 0, 0][..], &config.to_avcc()].concat()))
-            }
-            Codec::H265(config) => {
-                let hvcc = config.to_hvcc().ok()?;
-                Some((PICTURE, [b"\x90hvc1", &hvcc[..]].concat()))
-            }
-            Codec::Av1(config) => Some((PICTURE, [b"\x90av01", &config.record[..]].concat())),
-            Codec::Aac(config) => {
-                Some((SOUND, [&[AAC << 4 | SOUND_FORM, 0], &config.asc[..]].concat()))
-            }
-            _ => None,
-        }
-    }
-
-    /// The tag's kind, and what stands before a frame in it.
-    fn head(&self, is_key: bool, shift_ms: i32) -> (u8, Vec<u8>) {
-        let frame = if is_key { 0x10 } else { 0x20 };
-        match &self.codec {
-            Codec::H264(_) => {
-                let [_, s0, s1, s2] = shift_ms.to_be_bytes();
-                (PICTURE, vec![frame | AVC, 1, s0, s1, s2])
-            }
-            Codec::H265(_) => {
-                let [_, s0, s1, s2] = shift_ms.to_be_bytes();
-                (PICTURE, [&[0x80 | frame | 1][..], b"hvc1", &[s0, s1, s2]].concat())
-            }
-            Codec::Av1(_) => (PICTURE, [&[0x80 | frame | 1][..], b"av01"].concat()),
-            Codec::G711(config) => {
-                let format = match config.law {
-                    g711::Law::A => A_LAW,
-                    g711::Law::Mu => MU_LAW,
-                };
-                (SOUND, vec![format << 4 | 2 | u8::from(config.channels == 2)])
-            }
-            _ => (SOUND, vec![AAC << 4 | SOUND_FORM, 1]),
-        }
-    }
-}
-
-/// Decoding times of frames that come without.
-fn clock(codec: &Codec) -> DtsClock {
-    let said = match codec {
-        Codec::H264(config) => config.picture().ok().map(|p| (p.frame_rate, p.reorder_depth)),
-        Codec::H265(config) => config.picture().ok().map(|p| (p.frame_rate, p.reorder_depth)),
-        _ => None,
-    };
-    let (rate, depth) = said.unwrap_or((None, 0));
-    let rate = rate.filter(|&rate| rate > 0.0);
-    let duration = rate.map(|rate| MediaTime::from_nanos((1e9 / rate) as i64));
-    DtsClock::new(depth, duration)
-}
-
-fn check(codec: &Codec) -> Result<(), Error> {
-    match codec {
-        Codec::H264(_) | Codec::H265(_) | Codec::Av1(_) | Codec::Aac(_) => Ok(()),
-        Codec::G711(config) if config.sample_rate_hz == 8000 && config.channels <= 2 => Ok(()),
-        Codec::G711(config) => {
-            let reason = format!("8000 Hz expected, {} came", config.sample_rate_hz);
-            Err(Error::unsupported("G.711 in FLV", reason))
-        }
-        codec => Err(Error::unsupported(codec.name(), "written into FLV")),
     }
 }
 
@@ -174,9 +98,5 @@ fn put_tag(out: &mut BytesMut, kind: u8, time_ms: u32, head: &[u8], body: &[u8])
     out.put_u32(bytes + HEAD_BYTES as u32);
 }
 
-/// 44 kHz, 16 bits, stereo: what the file format wants to be written for AAC of any form.
-const SOUND_FORM: u8 = 0x0f;
 /// DataSize has 24 bits.
 const FRAME_BYTES_MAX: usize = (1 << 24) - 32;
-/// CompositionTime has 24 bits with its sign.
-const SHIFT_MS_MAX: i64 = (1 << 23) - 1;
