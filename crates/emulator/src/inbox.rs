@@ -74,7 +74,7 @@ impl Inbox {
     }
 
     /// Does all that was asked since the last call.
-    pub fn serve<P: Wire>(&mut self, now: Instant, links: &mut Links<P>) {
+    pub fn serve<P: Wire + Clone>(&mut self, now: Instant, links: &mut Links<P>) {
         let mut count = [0_u8; 8];
         // SAFETY: the buffer holds the eight bytes that an eventfd gives. Nothing to read is fine.
         unsafe { libc::read(self.bell.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };

@@ -1,6 +1,6 @@
 //! The links of one run.
 
-use weir_link::{Change, Counters, Direction, Error, LinkId, Pipe, Settings};
+use weir_link::{Change, Counters, Direction, Error, LinkId, Pipe, Schedule, Settings};
 use weir_time::Instant;
 
 use crate::inbox::{Command, Reply};
@@ -20,7 +20,7 @@ pub trait Wire {
 }
 
 /// One link as it is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Its name, such as `s1-s2`.
     pub name: String,
@@ -28,6 +28,10 @@ pub struct Plan {
     pub up: Settings,
     /// From the second end to the first.
     pub down: Settings,
+    /// What changes from the first end to the second while time passes, from the start on.
+    pub up_schedule: Option<Schedule>,
+    /// What changes from the second end to the first.
+    pub down_schedule: Option<Schedule>,
 }
 
 /// A link of [`Links`]: its number, from 0, in the order in which they were added.
@@ -84,7 +88,7 @@ struct Link<P> {
     down: Pipe<P>,
 }
 
-impl<P: Wire> Links<P> {
+impl<P: Wire + Clone> Links<P> {
     /// No links yet. Fates follow from `seed`.
     pub fn new(seed: u64) -> Self {
         Links { seed, links: Vec::new(), tap: None }
@@ -94,8 +98,13 @@ impl<P: Wire> Links<P> {
     pub fn add(&mut self, plan: Plan) -> Result<LinkIndex, Error> {
         let index = LinkIndex(self.links.len());
         let id = LinkId(index.0 as u64);
-        let up = Pipe::new(self.seed, id, Direction::Up, plan.up)?;
-        let down = Pipe::new(self.seed, id, Direction::Down, plan.down)?;
+        let mut up = Pipe::new(self.seed, id, Direction::Up, plan.up)?;
+        let mut down = Pipe::new(self.seed, id, Direction::Down, plan.down)?;
+        for (pipe, schedule) in [(&mut up, plan.up_schedule), (&mut down, plan.down_schedule)] {
+            if let Some(schedule) = schedule {
+                pipe.follow(Instant::ZERO, &schedule);
+            }
+        }
         self.links.push(Link { name: plan.name, up, down });
         Ok(index)
     }
@@ -138,7 +147,10 @@ impl<P: Wire> Links<P> {
                 let pipe = self.links[number].pipe(direction);
                 let delivery = pipe.poll(as_of);
                 self.tell(link, direction);
-                let Some(delivery) = delivery else { continue };
+                let Some(mut delivery) = delivery else { continue };
+                if let Some(random) = delivery.corrupt {
+                    delivery.payload.corrupt(random);
+                }
                 if let Some(tap) = &mut self.tap {
                     tap.left(link, direction, delivery.index, delivery.at, now);
                 }
@@ -152,7 +164,9 @@ impl<P: Wire> Links<P> {
     pub fn next_timeout(&self) -> Option<Instant> {
         self.links
             .iter()
-            .flat_map(|link| [link.up.next_timeout(), link.down.next_timeout()])
+            .flat_map(|link| [&link.up, &link.down])
+            // Changes by a schedule are told when they are made.
+            .flat_map(|pipe| [pipe.next_timeout(), pipe.next_change()])
             .flatten()
             .min()
     }
@@ -169,10 +183,12 @@ impl<P: Wire> Links<P> {
             if direction.is_some_and(|only| only != each) {
                 continue;
             }
+            self.links[link.0].pipe(each).advance(now);
+            self.tell(link, each);
             let pipe = self.links[link.0].pipe(each);
-            let mut settings = *pipe.settings();
+            let mut settings = pipe.settings().clone();
             change.apply(&mut settings);
-            pipe.set(now, settings)?;
+            pipe.set(now, settings.clone())?;
             if let Some(tap) = &mut self.tap {
                 tap.changed(link, each, now, &settings);
             }
@@ -196,7 +212,7 @@ impl<P: Wire> Links<P> {
     /// All links as they stand.
     pub fn status(&self) -> Vec<LinkStatus> {
         let status = |pipe: &Pipe<P>| DirectionStatus {
-            settings: *pipe.settings(),
+            settings: pipe.settings().clone(),
             counters: *pipe.counters(),
             queue_packets: pipe.queue_packets(),
             queue_bytes: pipe.queue_bytes(),
@@ -242,6 +258,9 @@ impl<P: Wire> Links<P> {
     fn tell(&mut self, link: LinkIndex, direction: Direction) {
         let Some(tap) = &mut self.tap else { return };
         let pipe = self.links[link.0].pipe(direction);
+        while let Some((at, settings)) = pipe.take_change() {
+            tap.changed(link, direction, at, &settings);
+        }
         while let Some(passage) = pipe.take_passage() {
             tap.passed(link, direction, &passage);
         }

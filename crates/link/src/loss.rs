@@ -38,6 +38,8 @@ impl Chance {
                     model.k
                 }
             }
+            Loss::Every(number) => return (index + 1).is_multiple_of(*number),
+            Loss::Packets(numbers) => return numbers.contains(index),
         };
         unit(hash([self.loss_key, index])) >= survives
     }
@@ -106,10 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn periodic_loss_takes_the_last_of_each_so_many_and_a_list_takes_its_numbers() {
+        let lost = |loss| {
+            let fates = fates(loss, 1);
+            (0..250).filter(|index| fates[*index]).collect::<Vec<_>>()
+        };
+        assert_eq!(lost(Loss::Every(100)), [99, 199]);
+        let numbers = crate::settings::Numbers::new(vec![(0, 0), (7, 9)]);
+        assert_eq!(lost(Loss::Packets(numbers)), [0, 7, 8, 9]);
+    }
+
+    #[test]
     fn indices_left_out_change_no_other_fate() {
         let model = GilbertElliott::from_mean_and_burst(0.2, 5.0).expect("possible");
         let loss = Loss::GilbertElliott(model);
-        let all = fates(loss, 1);
+        let all = fates(loss.clone(), 1);
         let mut chance = Chance::new(hash([1, 1]), hash([1, 2]));
         for index in (0..PACKETS).filter(|index| index % 7 < 3) {
             assert_eq!(chance.takes(&loss, index), all[index as usize]);

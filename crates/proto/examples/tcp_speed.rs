@@ -22,7 +22,7 @@ fn main() -> Result<(), weir_link::Error> {
         delay: Duration::from_millis(10),
         ..LinkSettings::default()
     };
-    run("1 Gbit/s, 20 ms", link)?;
+    run("1 Gbit/s, 20 ms", link.clone())?;
     run("the same, 0.01 % lost", LinkSettings { loss: Loss::Independent(0.0001), ..link })
 }
 
@@ -31,7 +31,7 @@ fn run(name: &str, link: LinkSettings) -> Result<(), weir_link::Error> {
     let mut now = Instant::ZERO;
     let mut client = Connection::connect(now, 1, Settings::default());
     let mut server: Option<Connection> = None;
-    let mut up = Pipe::new(1, LinkId(0), Direction::Up, link)?;
+    let mut up = Pipe::new(1, LinkId(0), Direction::Up, link.clone())?;
     let mut down = Pipe::new(1, LinkId(0), Direction::Down, link)?;
     let block = Bytes::from(vec![0x5a; 1 << 20]);
     let mut read = 0;

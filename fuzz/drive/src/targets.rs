@@ -49,6 +49,8 @@ targets! {
     weir_media::fuzz::fuzz_jpeg;
     weir_media::fuzz::fuzz_opus;
     weir_media::fuzz::fuzz_nal ["h264"];
+    weir_link::fuzz::fuzz_trace ["link"];
+    weir_link::fuzz::fuzz_link_text ["link"];
     weir_record::fuzz::fuzz_reader ["records"];
     weir_proto::rtp::fuzz::fuzz_rtp_packet;
     weir_proto::rtp::fuzz::fuzz_h264_depack ["h264"];

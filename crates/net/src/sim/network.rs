@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use weir_link::{Counters, Direction, LinkId, Pipe, Settings};
+use weir_link::{Counters, Direction, LinkId, Pipe, Schedule, Settings};
 use weir_proto::tcp::Segment;
 use weir_time::Instant;
 
@@ -42,6 +42,8 @@ pub(crate) struct NodeState {
     name: String,
     pub(crate) udp: Ports,
     next_port: u16,
+    /// Packets whose checksum was wrong: links had changed a bit of them.
+    pub(crate) corrupt_packets: u64,
 }
 
 struct PipeState {
@@ -77,6 +79,7 @@ impl Network {
             name: name.to_owned(),
             udp: Ports::default(),
             next_port: PORT_DYNAMIC_FIRST,
+            corrupt_packets: 0,
         });
         NodeId(self.nodes.len() - 1)
     }
@@ -109,6 +112,11 @@ impl Network {
         self.pipes[index].pipe.set(now, settings)?;
         self.reschedule_pipe(index);
         Ok(())
+    }
+
+    pub(crate) fn follow_pipe(&mut self, now: Instant, index: usize, schedule: &Schedule) {
+        self.pipes[index].pipe.follow(now, schedule);
+        self.reschedule_pipe(index);
     }
 
     pub(crate) fn pipe_counters(&self, index: usize) -> Counters {
@@ -191,7 +199,8 @@ impl Network {
     fn advance_pipe(&mut self, now: Instant, index: usize) {
         self.pipes[index].due = None;
         let to = self.pipes[index].to;
-        while let Some(delivery) = self.pipes[index].pipe.poll(now) {
+        while let Some(mut delivery) = self.pipes[index].pipe.poll(now) {
+            delivery.payload.corrupt |= delivery.corrupt.is_some();
             if let Some(watch) = &mut self.watch {
                 self.pipes[index].watched.remove(&delivery.index);
                 watch(&delivery.payload.event(delivery.at, Fate::Delivered));
@@ -252,7 +261,12 @@ impl Network {
             self.transmit(now, node, packet);
             return;
         }
-        let Packet { from, to, body } = packet;
+        let Packet { from, to, body, corrupt } = packet;
+        if corrupt {
+            // Its checksum is wrong (RFC 768, RFC 9293 section 3.1): nobody gets it.
+            self.nodes[node.0].corrupt_packets += 1;
+            return;
+        }
         match body {
             Body::Udp(data) => self.nodes[node.0].udp.arrive(now, from, to.port(), data),
             Body::Tcp(segment) => self.tcp_arrive(now, node, from, to, segment),
@@ -268,7 +282,7 @@ impl Network {
         to: SocketAddr,
         segment: Segment,
     ) {
-        self.transmit(now, node, Packet { from, to, body: Body::Tcp(segment) });
+        self.transmit(now, node, Packet { from, to, body: Body::Tcp(segment), corrupt: false });
     }
 
     /// A port of a node that `taken` does not know.

@@ -13,6 +13,8 @@ pub(crate) struct Packet {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) body: Body,
+    /// A link has changed a bit of it, so that its checksum is wrong.
+    pub(crate) corrupt: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ impl Packet {
                 Body::Udp(data) => Some(data),
                 Body::Tcp(_) => None,
             },
+            corrupt: self.corrupt,
             fate,
         }
     }
@@ -61,6 +64,8 @@ pub struct PacketEvent<'a> {
     pub ip_bytes: u32,
     /// The datagram, for UDP.
     pub datagram: Option<&'a [u8]>,
+    /// A bit of it is wrong: the host that it is for drops it.
+    pub corrupt: bool,
     /// What became of it.
     pub fate: Fate,
 }

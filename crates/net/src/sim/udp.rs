@@ -169,7 +169,7 @@ impl UdpSocket {
             network.transmit(
                 now,
                 self.node,
-                Packet { from: self.local, to, body: Body::Udp(data) },
+                Packet { from: self.local, to, body: Body::Udp(data), corrupt: false },
             );
             if train.is_empty() {
                 return Ok(total);

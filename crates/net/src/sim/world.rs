@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use weir_link::{Counters, Direction, Settings};
+use weir_link::{Counters, Direction, Schedule, Settings};
 use weir_time::{Instant, Random, Utc, hash};
 
 use super::network::Network;
@@ -26,7 +26,7 @@ use crate::{Host, UdpOptions};
 /// let world = World::new(1);
 /// let (near, far) = (world.host("near"), world.host("far"));
 /// let delay = Settings { delay: Duration::from_millis(40), ..Settings::default() };
-/// world.join(&near, &far, delay, delay).unwrap();
+/// world.join(&near, &far, delay.clone(), delay).unwrap();
 /// let address = std::net::SocketAddr::new(far.addresses()[0], 9);
 /// let arrived = world.run(async move {
 ///     let to = far.udp_bind(address, &UdpOptions::default()).unwrap();
@@ -131,6 +131,11 @@ impl World {
         self.state.network.borrow_mut().node(node(host).id).udp.dropped()
     }
 
+    /// Packets for a host that it has dropped because links had changed a bit of them.
+    pub fn corrupt_packets(&self, host: &Host) -> u64 {
+        self.state.network.borrow().node_ref(node(host).id).corrupt_packets
+    }
+
     /// Calls `watch` with every packet at the end of its way over a link, or at its loss.
     pub fn on_packet(&self, watch: impl FnMut(&PacketEvent<'_>) + 'static) {
         self.state.network.borrow_mut().watch(Box::new(watch));
@@ -179,6 +184,12 @@ impl Link {
     pub fn set(&self, direction: Direction, settings: Settings) -> Result<(), weir_link::Error> {
         let now = self.world.now();
         self.world.network.borrow_mut().set_pipe(now, self.pipe(direction), settings)
+    }
+
+    /// Follows a schedule in one direction from now on.
+    pub fn follow(&self, direction: Direction, schedule: &Schedule) {
+        let now = self.world.now();
+        self.world.network.borrow_mut().follow_pipe(now, self.pipe(direction), schedule);
     }
 
     /// What has happened to packets in one direction.

@@ -3,6 +3,7 @@
 
 mod worlds;
 
+mod damage;
 mod tcp;
 mod time;
 mod udp;

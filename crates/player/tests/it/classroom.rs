@@ -144,7 +144,7 @@ fn run(plan: Plan, loss: f64, name: &str, ask: impl FnOnce(&mut Settings)) -> Pl
     let world = World::new(3);
     let (server, viewer) = (world.host("server"), world.host("viewer"));
     let up = weir_link::Settings { delay: Duration::from_millis(10), ..Default::default() };
-    let down = weir_link::Settings { loss: Loss::Independent(loss), ..up };
+    let down = weir_link::Settings { loss: Loss::Independent(loss), ..up.clone() };
     world.join(&viewer, &server, up, down).unwrap();
     let address = SocketAddr::new(server.addresses()[0], 554);
     serve(&server, address, plan);

@@ -118,7 +118,7 @@ fn by_udp_the_loss_is_what_the_links_queue_dropped() {
             loss: Loss::Independent(0.005),
             ..weir_link::Settings::default()
         };
-        Pair::joined(seed, each, each)
+        Pair::joined(seed, each.clone(), each)
     };
     let met = player_misses_what_is_dropped(link, |pair| serve_movie(pair, &file));
     assert!(met.queue_drops > 100, "{}", met.queue_drops);

@@ -43,7 +43,7 @@ impl Pair {
             delay: Duration::from_millis(10),
             ..weir_link::Settings::default()
         };
-        let down = weir_link::Settings { loss: Loss::Independent(loss), ..up };
+        let down = weir_link::Settings { loss: Loss::Independent(loss), ..up.clone() };
         Pair::joined(seed, up, down)
     }
 
@@ -56,8 +56,9 @@ impl Pair {
             delay: Duration::from_millis(20),
             jitter: Jitter::Uniform { spread: Duration::from_millis(5) },
             loss,
+            ..weir_link::Settings::default()
         };
-        Pair::joined(seed, each, each)
+        Pair::joined(seed, each.clone(), each)
     }
 
     /// A link from the viewer up to the server and down again.

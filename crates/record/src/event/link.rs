@@ -128,6 +128,12 @@ pub enum Fate {
     DroppedLoss,
     /// The model held too many packets.
     DroppedInside,
+    /// The token bucket had too few tokens.
+    DroppedPolicer,
+    /// Active queue management took it.
+    DroppedAqm,
+    /// It was sent during a blackout.
+    DroppedBlackout,
     /// A fate that this version does not know.
     #[serde(other)]
     Unknown,

@@ -19,7 +19,7 @@ use crate::stream::serve_live;
 fn hosts(world: &World, delay_ms: u64) -> (Host, Host, SocketAddr) {
     let (server, client) = (world.host("server"), world.host("client"));
     let link = Settings { delay: Duration::from_millis(delay_ms), ..Settings::default() };
-    world.join(&client, &server, link, link).unwrap();
+    world.join(&client, &server, link.clone(), link).unwrap();
     let address = SocketAddr::new(server.addresses()[0], 8554);
     (server, client, address)
 }

@@ -38,7 +38,7 @@ fn run(with_slow: bool) -> Run {
     };
     let join = |name: &str| -> Host {
         let host = world.host(name);
-        world.join(&host, &server, link, link).unwrap();
+        world.join(&host, &server, link.clone(), link.clone()).unwrap();
         host
     };
     let good: Vec<_> =

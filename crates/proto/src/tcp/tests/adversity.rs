@@ -75,8 +75,8 @@ fn a_pause_of_the_link_is_no_loss() {
     let window = world.ends[0].tcp.congestion_window_segments();
     let before = world.ends[0].tcp.counters();
     // For a second everything is only late.
-    let settings = *world.paths[0].pipe.settings();
-    let late = weir_link::Settings { delay: Duration::from_millis(1_000), ..settings };
+    let settings = world.paths[0].pipe.settings().clone();
+    let late = weir_link::Settings { delay: Duration::from_millis(1_000), ..settings.clone() };
     world.paths[0].pipe.set(millis(3_000), late).expect("possible");
     world.run_to(millis(3_050));
     world.paths[0].pipe.set(millis(3_050), settings).expect("possible");

@@ -16,8 +16,9 @@ struct Flow {
 /// Flows that always have something to send, each with its own start; returns what each carried
 /// in the second half of the run.
 fn share(link: LinkSettings, controls: &[CongestionControl], end: Instant) -> Vec<usize> {
-    let mut pipes = [Direction::Up, Direction::Down]
-        .map(|way| Pipe::<(usize, Segment)>::new(1, LinkId(0), way, link).expect("possible"));
+    let mut pipes = [Direction::Up, Direction::Down].map(|way| {
+        Pipe::<(usize, Segment)>::new(1, LinkId(0), way, link.clone()).expect("possible")
+    });
     let mut flows: Vec<Flow> = Vec::new();
     let mut now = Instant::ZERO;
     let mut half = Vec::new();

@@ -117,7 +117,7 @@ fn random_loss_leaves_what_the_formulas_say() {
     lossy.loss = Loss::Independent(0.01);
     for congestion_control in [CongestionControl::Cubic, CongestionControl::Reno] {
         let settings = Settings { congestion_control, ..Settings::default() };
-        let (_, world) = goodput(lossy, settings, 100_000_000, 60);
+        let (_, world) = goodput(lossy.clone(), settings, 100_000_000, 60);
         let mbit = world.ends[1].read as f64 * 8.0 / 60.0 / 1e6;
         let counters = world.ends[0].tcp.counters();
         assert!((2.0..7.0).contains(&mbit), "{congestion_control:?}: {mbit} {counters:?}");

@@ -45,8 +45,7 @@ impl World {
     /// A client and a server that share `settings`, and a link that is the same both ways.
     pub(super) fn new(seed: u64, link: LinkSettings, settings: Settings) -> World {
         let mut client = Connection::connect(Instant::ZERO, seed, settings.clone());
-        let paths =
-            [Direction::Up, Direction::Down].map(|direction| Path::new(seed, direction, link));
+        let paths = [Direction::Up, Direction::Down].map(|way| Path::new(seed, way, link.clone()));
         // The first SYN makes the server, so it crosses outside the link.
         let Output::Send(syn) = client.poll(Instant::ZERO) else { panic!("it opens") };
         let now = Instant::ZERO + link.delay;

@@ -37,7 +37,7 @@ impl Room {
             delay: Duration::from_millis(5),
             ..weir_link::Settings::default()
         };
-        world.join(&client, &server, link, link).unwrap();
+        world.join(&client, &server, link.clone(), link).unwrap();
         let address = SocketAddr::new(server.addresses()[0], 8554);
         let (sink, records) = weir_record::queue(Level::Second, 100_000);
         let hub = Hub::new(Library::new(Vec::new()), 8 << 20);

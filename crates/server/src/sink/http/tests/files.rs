@@ -232,7 +232,7 @@ fn a_movie_that_is_replaced_or_removed_while_it_plays_goes_on() {
         ..weir_link::Settings::default()
     };
     for removed in [false, true] {
-        let room = Room::with("replaced", whole(), link, |_| {});
+        let room = Room::with("replaced", whole(), link.clone(), |_| {});
         let (file, path) = (room.file(MOVIE), room.folder.0.join(MOVIE));
         let new = room.run(move |mut client| async move {
             client.send("GET /movie.mp4 HTTP/1.1\r\nHost: h\r\n\r\n").await;

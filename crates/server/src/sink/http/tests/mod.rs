@@ -71,7 +71,7 @@ impl Room {
         let world = World::new(7);
         let (server, client) = (world.host("server"), world.host("client"));
         let link = weir_link::Settings { delay: Duration::from_millis(5), ..link };
-        world.join(&client, &server, link, link).unwrap();
+        world.join(&client, &server, link.clone(), link).unwrap();
         let (sink, records) = weir_record::queue(Level::Event, 100_000);
         let (host, root) = (server.clone(), folder.0.clone());
         let program = world.run(async move {
