@@ -79,6 +79,8 @@ targets! {
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;
+    weir_emulator::fuzz::fuzz_capture;
+    weir_emulator::fuzz::fuzz_control_line ["control"];
 }
 
 #[cfg(test)]
