@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::time::Duration;
 
 use weir_link::{Change, Direction};
@@ -16,6 +16,8 @@ use crate::links::{LinkStatus, Links, Wire};
 pub enum Command {
     /// How all links stand.
     Show,
+    /// A second has gone by for whoever watches; answered without links.
+    Tick,
     /// Change what is asked of a link.
     Set {
         /// Its name; may be left out where there is one link alone.
@@ -39,7 +41,7 @@ pub enum Reply {
 /// Sends commands to a driver; cheap to copy.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    letters: Sender<Letter>,
+    letters: SyncSender<Letter>,
     bell: Arc<OwnedFd>,
 }
 
@@ -68,7 +70,7 @@ impl Inbox {
             OwnedFd::from_raw_fd(fd)
         };
         let bell = Arc::new(bell);
-        let (letters, received) = mpsc::channel();
+        let (letters, received) = mpsc::sync_channel(COMMANDS_MAX);
         let remote = Remote { letters, bell: Arc::clone(&bell) };
         Ok((Inbox { letters: received, bell }, remote))
     }
@@ -95,15 +97,30 @@ impl Remote {
     /// Asks the driver, and waits for its answer for 5 s at most.
     pub fn ask(&self, command: Command) -> Reply {
         let (reply, answered) = mpsc::channel();
-        if self.letters.send(Letter { command, reply }).is_err() {
+        if !self.send(command, reply) {
             return Reply::Refused("the link has ended".to_owned());
+        }
+        let answer = answered.recv_timeout(ANSWER_WITHIN);
+        answer.unwrap_or_else(|_| Reply::Refused("the link does not answer".to_owned()))
+    }
+
+    /// Asks the driver and does not wait. Whether the driver is still there.
+    pub fn tell(&self, command: Command) -> bool {
+        // Nobody reads the answer, which costs the driver nothing.
+        self.send(command, mpsc::channel().0)
+    }
+
+    fn send(&self, command: Command, reply: Sender<Reply>) -> bool {
+        if self.letters.try_send(Letter { command, reply }).is_err() {
+            return false;
         }
         let one = 1_u64.to_ne_bytes();
         // SAFETY: eight bytes, as an eventfd takes them. It is full only if it rings already.
         unsafe { libc::write(self.bell.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-        let answer = answered.recv_timeout(ANSWER_WITHIN);
-        answer.unwrap_or_else(|_| Reply::Refused("the link does not answer".to_owned()))
+        true
     }
 }
 
+/// Commands that wait for the driver; clients are bounded too, and each waits for its answer.
+const COMMANDS_MAX: usize = 256;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -130,6 +130,9 @@ impl<P: Wire + Clone> Links<P> {
         }
         // A refusal is in the pipe's counters and in its passages.
         let _ = pipe.offer(now, packet.ip_bytes(), packet);
+        if let Some(tap) = &mut self.tap {
+            tap.queued(link, direction, pipe.queue_packets(), pipe.queue_bytes());
+        }
         self.tell(link, direction);
     }
 
@@ -179,14 +182,19 @@ impl<P: Wire + Clone> Links<P> {
         direction: Option<Direction>,
         change: &Change,
     ) -> Result<(), Error> {
-        for each in DIRECTIONS {
-            if direction.is_some_and(|only| only != each) {
-                continue;
-            }
+        let asked = |each: &Direction| direction.is_none_or(|only| only == *each);
+        // Both or none.
+        for each in DIRECTIONS.into_iter().filter(asked) {
+            let mut settings = self.links[link.0].pipe(each).settings().to_owned();
+            change.apply(&mut settings);
+            settings.check()?;
+        }
+        for each in DIRECTIONS.into_iter().filter(asked) {
+            // What happened before is told first: it belongs to the settings of before.
             self.links[link.0].pipe(each).advance(now);
             self.tell(link, each);
             let pipe = self.links[link.0].pipe(each);
-            let mut settings = pipe.settings().clone();
+            let mut settings = pipe.settings().to_owned();
             change.apply(&mut settings);
             pipe.set(now, settings.clone())?;
             if let Some(tap) = &mut self.tap {
@@ -195,6 +203,27 @@ impl<P: Wire + Clone> Links<P> {
             self.tell(link, each);
         }
         Ok(())
+    }
+
+    /// A figure that the driver alone knows, for whoever watches: see [`Tap::gauge`].
+    pub fn gauge(&mut self, link: LinkIndex, name: &'static str, value: u64, at: Instant) {
+        if let Some(tap) = &mut self.tap {
+            tap.gauge(link, name, value, at);
+        }
+    }
+
+    /// A second has gone by for whoever watches.
+    pub fn tick(&mut self, now: Instant) {
+        for number in 0..self.links.len() {
+            for direction in DIRECTIONS {
+                self.links[number].pipe(direction).advance(now);
+                self.tell(LinkIndex(number), direction);
+            }
+        }
+        self.count();
+        if let Some(tap) = &mut self.tap {
+            tap.tick(now);
+        }
     }
 
     /// The link of this name.
@@ -231,6 +260,10 @@ impl<P: Wire + Clone> Links<P> {
     pub fn command(&mut self, now: Instant, command: Command) -> Reply {
         match command {
             Command::Show => Reply::Links(self.status()),
+            Command::Tick => {
+                self.tick(now);
+                Reply::Links(Vec::new())
+            }
             Command::Set { link, direction, change } => {
                 let found = match &link {
                     Some(name) => self.find(name),
@@ -264,6 +297,25 @@ impl<P: Wire + Clone> Links<P> {
         while let Some(passage) = pipe.take_passage() {
             tap.passed(link, direction, &passage);
         }
+    }
+}
+
+impl<P> Links<P> {
+    /// Tells the totals.
+    fn count(&mut self) {
+        let Some(tap) = &mut self.tap else { return };
+        for (number, link) in self.links.iter_mut().enumerate() {
+            for direction in DIRECTIONS {
+                tap.counted(LinkIndex(number), direction, link.pipe(direction).counters());
+            }
+        }
+    }
+}
+
+impl<P> Drop for Links<P> {
+    /// Whoever watches learns the last totals.
+    fn drop(&mut self) {
+        self.count();
     }
 }
 

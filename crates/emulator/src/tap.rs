@@ -1,6 +1,6 @@
 //! What watches links while they run.
 
-use weir_link::{Direction, Passage, Settings};
+use weir_link::{Counters, Direction, Passage, Settings};
 use weir_time::Instant;
 
 use crate::links::{LinkIndex, Wire};
@@ -37,8 +37,24 @@ pub trait Tap: Send {
     /// New settings hold from `at` on.
     fn changed(&mut self, link: LinkIndex, direction: Direction, at: Instant, settings: &Settings);
 
-    /// A figure that the driver knows, such as bytes held outside of the link.
+    /// What waits in the queue, each time after a packet was offered.
+    fn queued(&mut self, link: LinkIndex, direction: Direction, packets: usize, bytes: u64) {
+        let _ = (link, direction, packets, bytes);
+    }
+
+    /// A figure that the driver alone knows, such as bytes held in local legs, stands at `value`
+    /// from `at` on.
     fn gauge(&mut self, link: LinkIndex, name: &'static str, value: u64, at: Instant) {
         let _ = (link, name, value, at);
+    }
+
+    /// The totals of a pipe, about once a second and at the end.
+    fn counted(&mut self, link: LinkIndex, direction: Direction, counters: &Counters) {
+        let _ = (link, direction, counters);
+    }
+
+    /// About once a second, after the totals.
+    fn tick(&mut self, at: Instant) {
+        let _ = at;
     }
 }

@@ -10,7 +10,7 @@ const PER_OCTAVE: u64 = 32;
 /// Powers of two from [`EXACT`] to the greatest `u64`.
 const OCTAVES: u64 = 58;
 /// All buckets.
-const BUCKETS: u64 = EXACT + OCTAVES * PER_OCTAVE;
+pub(crate) const BUCKETS: u64 = EXACT + OCTAVES * PER_OCTAVE;
 
 /// How often which values occurred, to within 1.6 % of each value.
 ///
@@ -38,6 +38,17 @@ impl Histogram {
     /// A histogram without values.
     pub const fn new() -> Self {
         Histogram { min: None, max: None, sum: 0, buckets: Vec::new() }
+    }
+
+    /// One whose parts were counted elsewhere; `buckets` are in order and none is empty.
+    pub(crate) fn of_buckets(min: u64, max: u64, sum: u64, buckets: Vec<(u16, u64)>) -> Self {
+        Histogram { min: Some(min), max: Some(max), sum, buckets }
+    }
+
+    /// The least value and the number of values of each bucket in use, in order; the next bucket
+    /// may begin far above.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(index, count)| (least(*index), *count))
     }
 
     /// Counts `value` once.
@@ -132,7 +143,7 @@ impl Histogram {
 }
 
 /// The bucket that `value` is counted in.
-fn bucket(value: u64) -> u16 {
+pub(crate) fn bucket(value: u64) -> u16 {
     let index = if value < EXACT {
         value
     } else {
@@ -145,13 +156,18 @@ fn bucket(value: u64) -> u16 {
 
 /// The value in the middle of a bucket, rounded down.
 fn middle(index: u16) -> u64 {
-    let index = u64::from(index);
-    let Some(above) = index.checked_sub(EXACT) else {
-        return index;
-    };
-    let shift = above / PER_OCTAVE + 1;
-    let low = (PER_OCTAVE + above % PER_OCTAVE) << shift;
-    low + ((1 << shift) - 1) / 2
+    match u64::from(index).checked_sub(EXACT) {
+        None => u64::from(index),
+        Some(above) => least(index) + ((1 << (above / PER_OCTAVE + 1)) - 1) / 2,
+    }
+}
+
+/// The least value of a bucket.
+fn least(index: u16) -> u64 {
+    match u64::from(index).checked_sub(EXACT) {
+        None => u64::from(index),
+        Some(above) => (PER_OCTAVE + above % PER_OCTAVE) << (above / PER_OCTAVE + 1),
+    }
 }
 
 fn is_zero(value: &u64) -> bool {

@@ -42,6 +42,7 @@ mod made;
 mod queue;
 mod reader;
 pub mod stats;
+mod tally;
 mod text;
 
 pub use error::Error;
@@ -50,4 +51,5 @@ pub use header::{Clock, ClockKind, Header, REVISION, Role, Software, VERSION};
 pub use histogram::Histogram;
 pub use queue::{Drain, Sink, queue};
 pub use reader::{LINE_BYTES_MAX, Line, Reader};
+pub use tally::Tally;
 pub use text::{TEXT_BYTES_MAX, Text};

@@ -88,6 +88,8 @@ targets! {
     weir_proto::rtmp::fuzz::fuzz_rtmp_url;
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;
+    weir_emulator::fuzz::fuzz_capture;
+    weir_emulator::fuzz::fuzz_control_line ["control"];
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ use crate::fields::fields;
 pub use any::{
     Dropped, EndReason, Ended, Failure, MediaKind, RecordsDropped, TrackInfo, TrackStart, Warning,
 };
-pub use link::{Direction, Fate, LinkCounts, LinkSecond, LinkSettings, LinkTotal, Passage};
+pub use link::{
+    CaptureEnded, CaptureStarted, Certificate, Direction, Fate, LinkCertificate, LinkCounts,
+    LinkGauge, LinkSecond, LinkSettings, LinkTotal, Passage,
+};
 pub use player::{
     Bye, Connected, Connecting, DiscardReason, FirstByte, FirstDecodableFrame, FrameDiscarded, Gap,
     Paused, Playing, Response, RtpPacket, Seeking, SenderReport, TrackDescribed, TrackSecond,
@@ -221,8 +224,18 @@ events! {
     Event "link_settings" LinkSettings(LinkSettings),
     /// One second of one direction of a link.
     Second "link_second" LinkSecond(Box<LinkSecond>),
+    /// A figure of a link that its driver alone knows.
+    Second "link_gauge" LinkGauge(LinkGauge),
     /// One direction of a link, at the end.
     Event "link_total" LinkTotal(Box<LinkTotal>),
+    /// Asked against achieved, for one direction of a link.
+    Event "link_certificate" LinkCertificate(Box<LinkCertificate>),
+    /// What the run proves, at its end.
+    Event "certificate" Certificate(Certificate),
+    /// Packets are written to a capture file.
+    Event "capture_started" CaptureStarted(CaptureStarted),
+    /// A capture is over.
+    Event "capture_ended" CaptureEnded(CaptureEnded),
     /// One packet's way through a link.
     Packet "passage" Passage(Passage),
 }

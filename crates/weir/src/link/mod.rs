@@ -1,10 +1,12 @@
 //! `weir link`: emulated links on real packets.
 
+mod capture;
 mod control;
 mod flags;
 mod relay;
 mod run;
 mod trace;
+mod view;
 
 use std::process::ExitCode;
 
@@ -42,7 +44,9 @@ enum Command {
     /// Show the links that run.
     Show(control::ShowArgs),
     /// Record the packets of a running link, or say what a capture says.
-    Capture(control::CaptureArgs),
+    Capture(capture::CaptureArgs),
+    /// Show running links in the terminal, with keys to change them.
+    View(view::ViewArgs),
     /// Convert, plot and describe traces of rates.
     Trace(trace::Args),
 }
@@ -65,7 +69,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(Command::Exec(args)) => run::exec(args),
         Some(Command::Set(args)) => control::set(args),
         Some(Command::Show(args)) => control::show(args),
-        Some(Command::Capture(args)) => control::capture(args),
+        Some(Command::Capture(args)) => capture::run(args),
+        Some(Command::View(args)) => view::view(args),
         Some(Command::Trace(args)) => trace::run(args),
         None => run::run(&args.run),
     }

@@ -17,6 +17,7 @@ mod foreign;
 mod http;
 mod keys;
 mod libraries;
+mod link_control;
 mod movies;
 mod pattern;
 mod players;

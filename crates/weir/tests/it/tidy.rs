@@ -66,6 +66,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "weir-record",
             "weir-proto",
             "weir-codec",
+            "weir-emulator",
             "weir-player",
         ],
     ),
