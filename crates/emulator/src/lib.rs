@@ -14,6 +14,7 @@
 mod clock;
 mod inbox;
 mod links;
+pub mod namespace;
 mod tap;
 mod wait;
 

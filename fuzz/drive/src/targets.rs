@@ -79,6 +79,8 @@ targets! {
     weir_proto::sdp::fuzz::fuzz_sdp ["sdp"];
     weir_proto::tcp::fuzz::fuzz_segments;
     weir_player::fuzz::fuzz_measure;
+    weir_emulator::namespace::fuzz::fuzz_topology;
+    weir_emulator::namespace::fuzz::fuzz_super_packet;
 }
 
 #[cfg(test)]

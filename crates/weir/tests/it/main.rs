@@ -18,6 +18,7 @@ mod http;
 mod keys;
 mod libraries;
 mod movies;
+mod namespace;
 mod pattern;
 mod players;
 mod plays;

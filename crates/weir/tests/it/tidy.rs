@@ -59,7 +59,15 @@ const CRATES: &[(&str, &[&str])] = &[
     // Tools beside the layers
     (
         "weir-fuzz",
-        &["weir-time", "weir-media", "weir-record", "weir-proto", "weir-codec", "weir-player"],
+        &[
+            "weir-time",
+            "weir-media",
+            "weir-record",
+            "weir-proto",
+            "weir-codec",
+            "weir-player",
+            "weir-emulator",
+        ],
     ),
     ("weir-bench-floor", &[]),
 ];
