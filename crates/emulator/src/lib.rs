@@ -27,6 +27,7 @@ pub mod relay;
 mod observer;
 pub mod session;
 pub mod statistics;
+pub mod namespace;
 mod tap;
 pub mod text;
 mod wait;

@@ -238,6 +238,24 @@ impl<P: Wire + Clone> Links<P> {
         }
     }
 
+    /// Whether nothing is asked of a direction of a link: packets pass at once, and none is lost.
+    pub fn asks_nothing(&self, link: LinkIndex, direction: Direction) -> bool {
+        let Some(Link { up, down, .. }) = self.links.get(link.0) else { return true };
+        let settings = match direction {
+            Direction::Up => up.settings(),
+            Direction::Down => down.settings(),
+        };
+        // Without a rate nothing ever waits, whatever the queue would hold.
+        let queue = settings.queue;
+        *settings == Settings { queue, ..Settings::default() }
+    }
+
+    /// Whether nothing is asked of any link.
+    pub fn ask_nothing(&self) -> bool {
+        let mut all = (0..self.links.len()).map(LinkIndex);
+        all.all(|link| DIRECTIONS.iter().all(|direction| self.asks_nothing(link, *direction)))
+    }
+
     /// All links as they stand.
     pub fn status(&self) -> Vec<LinkStatus> {
         let status = |pipe: &Pipe<P>| DirectionStatus {

@@ -90,6 +90,8 @@ targets! {
     weir_player::fuzz::fuzz_measure;
     weir_emulator::fuzz::fuzz_capture;
     weir_emulator::fuzz::fuzz_control_line ["control"];
+    weir_emulator::namespace::fuzz::fuzz_topology;
+    weir_emulator::namespace::fuzz::fuzz_super_packet;
 }
 
 #[cfg(test)]

@@ -1,35 +1,174 @@
-//! `weir link -- COMMAND` and `weir link exec`.
+//! `weir link -- COMMAND`, `weir link --topology FILE.toml` and `weir link exec`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use weir_emulator::namespace::{
+    Counters, Network, Outcome, Publish, Running, Supervisor, Topology, exec as exec_on,
+};
+use weir_emulator::{Clock, Command, DirectionStatus, Inbox, LinkStatus, Plan, Remote, Reply};
+
 use super::flags::Flags;
+use crate::log;
 
 /// The options of `weir link -- COMMAND`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: Flags,
-    /// What to run behind the link.
+    /// Hosts, switches and links from a file, instead of one host behind one link
+    #[arg(long, value_name = "FILE.toml")]
+    topology: Option<PathBuf>,
+    /// The host of the topology that runs COMMAND: the first, if not given
+    #[arg(long, value_name = "HOST", requires = "topology")]
+    on: Option<String>,
+    /// Give every host of the topology a way out, as the one host behind one link has it
+    #[arg(long, requires = "topology")]
+    internet: bool,
+    /// How TCP of the hosts reacts to loss: cubic, reno, bbr
+    #[arg(long, value_name = "NAME")]
+    congestion: Option<String>,
+    /// Let a port of this machine lead to a host: 8080, 8080:80, 8080:HOST:80, udp:5004
+    #[arg(long, value_name = "PORT")]
+    publish: Vec<String>,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    json: bool,
+    /// What to run behind the link. This machine is host.weir there
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-/// The options of `weir link exec`.
+/// Run a command on a host of a running topology.
 #[derive(clap::Args)]
+#[command(after_help = EXEC_EXAMPLES)]
 pub(crate) struct ExecArgs {
-    /// The host.
+    /// The host, by its name
     host: String,
-    /// What to run there.
+    /// The run, by its process, where several have a host of this name
+    #[arg(long)]
+    pid: Option<u32>,
+    /// What to run there
     #[arg(last = true, value_name = "COMMAND", required = true)]
     command: Vec<String>,
 }
 
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  weir link exec client -- curl http://server:8080/
+  weir link exec server -- iperf3 -s
+  weir link exec client -- bash                 a shell on the host";
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let _ = (args.flags.settings()?, &args.command);
-    anyhow::bail!("not built yet")
+    let (topology, name) = args.topology()?;
+    let seed = topology.seed.unwrap_or(args.flags.seed);
+    // Before any other thread is there: signals and, without privileges, a user namespace.
+    let mut supervisor = Supervisor::new()?;
+    let network = Network::make(topology, &name)?;
+    let (inbox, remote) = Inbox::new().context("cannot start the link")?;
+    let running = network.start(Clock::start(), seed, None, inbox, true)?;
+    if args.command.is_empty() && !args.json {
+        log::print(&shown(&running, &name))?;
+    }
+    let outcome = running.supervise(&mut supervisor, args.on.as_deref(), &args.command);
+    let status = status(&remote);
+    let hosts = running.addresses();
+    let counters = running.finish()?;
+    let outcome = outcome?;
+    let code = match outcome {
+        Outcome::Ended(code) => code,
+        Outcome::Interrupted => 0,
+        Outcome::DriverEnded => bail!("the link ended by itself"),
+    };
+    if args.json {
+        let hosts: Vec<Value> =
+            hosts.iter().map(|host| json!({"name": host.name, "address": host.address})).collect();
+        let links: Vec<Value> = status.iter().map(link_json).collect();
+        let beside = beside_json(&counters);
+        let all = json!({"code": code, "hosts": hosts, "links": links, "beside_links": beside});
+        log::print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+    }
+    Ok(ExitCode::from(code))
 }
 
 pub(crate) fn exec(args: &ExecArgs) -> anyhow::Result<ExitCode> {
-    let _ = (&args.host, &args.command);
-    anyhow::bail!("not built yet")
+    Err(exec_on(&args.host, args.pid, &args.command).into())
+}
+
+impl Args {
+    /// What is to be built, and its name for people.
+    fn topology(&self) -> anyhow::Result<(Topology, String)> {
+        let (mut topology, name) = match &self.topology {
+            Some(file) => {
+                let shown = file.display().to_string();
+                let text = std::fs::read_to_string(file);
+                let text = text.with_context(|| format!("cannot read {shown}"))?;
+                (Topology::parse(&text).with_context(|| shown.clone())?, shown)
+            }
+            None if self.command.is_empty() => bail!(
+                "what is to run behind the link? Say it behind two hyphens, as in \
+                 `weir link --rate 5mbit --delay 20ms -- curl http://host.weir:8080/`, or build a \
+                 network with --topology FILE.toml"
+            ),
+            None => {
+                let (up, down) = self.flags.settings()?;
+                let plan = Plan { name: "link".to_owned(), up, down };
+                (Topology::one_link(plan), self.command.join(" "))
+            }
+        };
+        if self.internet {
+            topology.open_all()?;
+        }
+        if let Some(congestion) = &self.congestion {
+            topology.congestion = Some(congestion.clone());
+            for host in &mut topology.hosts {
+                host.congestion = Some(congestion.clone());
+            }
+        }
+        for text in &self.publish {
+            topology.publish.push(text.parse::<Publish>()?);
+        }
+        if let Some(host) = &self.on {
+            topology.host(host)?;
+        }
+        Ok((topology, name))
+    }
+}
+
+/// What runs, for people.
+fn shown(running: &Running, name: &str) -> String {
+    let addresses = running.addresses();
+    let width = addresses.iter().map(|host| host.name.len()).max().unwrap_or(0);
+    let mut text = format!("{name} runs until Ctrl-C\n\n");
+    for host in &addresses {
+        text.push_str(&format!("  {:width$}  {}\n", host.name, host.address));
+    }
+    let first = addresses.first().map_or("HOST", |host| host.name.as_str());
+    text.push_str(&format!("\n  weir link exec {first} -- COMMAND     runs COMMAND there\n"));
+    text
+}
+
+fn status(remote: &Remote) -> Vec<LinkStatus> {
+    match remote.ask(Command::Show) {
+        Reply::Links(links) => links,
+        Reply::Refused(_) => Vec::new(),
+    }
+}
+
+fn link_json(link: &LinkStatus) -> Value {
+    let direction =
+        |status: &DirectionStatus| json!({"asked": status.settings, "counters": status.counters});
+    json!({"name": link.name, "up": direction(&link.up), "down": direction(&link.down)})
+}
+
+fn beside_json(counters: &Counters) -> Value {
+    json!({
+        "without_way_packets": counters.without_way,
+        "not_taken_packets": counters.not_taken,
+        "not_sent_packets": counters.not_sent,
+        "not_cut_packets": counters.not_cut,
+        "not_out_packets": counters.not_out,
+    })
 }

@@ -19,6 +19,7 @@ mod keys;
 mod libraries;
 mod link_control;
 mod movies;
+mod namespace;
 mod pattern;
 mod players;
 mod plays;

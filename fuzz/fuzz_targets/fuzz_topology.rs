@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| weir_emulator::namespace::fuzz::fuzz_topology(data));
