@@ -76,7 +76,7 @@ pub struct DirectionStatus {
 }
 
 /// The links of one run, both directions of each, with the packets inside.
-pub struct Links<P> {
+pub struct Links<P: Wire + Clone> {
     seed: u64,
     links: Vec<Link<P>>,
     tap: Option<Box<dyn Tap>>,
@@ -231,13 +231,6 @@ impl<P: Wire + Clone> Links<P> {
         self.links.iter().position(|link| link.name == name).map(LinkIndex)
     }
 
-    /// A figure that only the driver knows, for whoever watches.
-    pub fn gauge(&mut self, link: LinkIndex, name: &'static str, value: u64, at: Instant) {
-        if let Some(tap) = &mut self.tap {
-            tap.gauge(link, name, value, at);
-        }
-    }
-
     /// Whether nothing is asked of a direction of a link: packets pass at once, and none is lost.
     pub fn asks_nothing(&self, link: LinkIndex, direction: Direction) -> bool {
         let Some(Link { up, down, .. }) = self.links.get(link.0) else { return true };
@@ -318,7 +311,7 @@ impl<P: Wire + Clone> Links<P> {
     }
 }
 
-impl<P> Links<P> {
+impl<P: Wire + Clone> Links<P> {
     /// Tells the totals.
     fn count(&mut self) {
         let Some(tap) = &mut self.tap else { return };
@@ -330,7 +323,7 @@ impl<P> Links<P> {
     }
 }
 
-impl<P> Drop for Links<P> {
+impl<P: Wire + Clone> Drop for Links<P> {
     /// Whoever watches learns the last totals.
     fn drop(&mut self) {
         self.count();

@@ -1,41 +1,6 @@
-//! Figures and settings as people write them.
+//! Figures as people write them.
 
-use std::fmt::Write;
 use std::time::Duration;
-
-use weir_link::{Jitter, Loss, Queue, Rate, Settings};
-
-/// The settings as they are written on a command line: `rate=5mbit queue=1000p delay=40ms`.
-pub(crate) fn settings(settings: &Settings) -> String {
-    let mut text = format!("rate={} queue={}", rate(&settings.rate), queue(&settings.queue));
-    let _ = write!(text, " delay={}", span_asked(settings.delay));
-    match settings.jitter {
-        Jitter::None => {}
-        Jitter::Uniform { spread } => text += &format!(" jitter={}", span_asked(spread)),
-        Jitter::Normal { deviation } => {
-            text += &format!(" jitter={},normal", span_asked(deviation))
-        }
-        other => text += &format!(" jitter={other:?}"),
-    }
-    match &settings.loss {
-        Loss::None => {}
-        Loss::Independent(share) => text += &format!(" loss={}", percent(*share)),
-        Loss::GilbertElliott(model) => {
-            let (p, r, h, k) = (model.p, model.r, model.h, model.k);
-            text += &format!(" loss=p:{p:.4},r:{r:.4},h:{h:.4},k:{k:.4}");
-        }
-        other => text += &format!(" loss={other:?}"),
-    }
-    text
-}
-
-fn rate(rate: &Rate) -> String {
-    match rate {
-        Rate::Unlimited => "unlimited".to_owned(),
-        Rate::Constant { bits_per_second: bits } => rate_asked(*bits),
-        other => format!("{other:?}"),
-    }
-}
 
 /// A rate in bits a second as it is asked for: `5mbit`.
 pub fn rate_asked(bits: u64) -> String {
@@ -43,15 +8,6 @@ pub fn rate_asked(bits: u64) -> String {
     match steps.iter().find(|(unit, _)| bits >= *unit) {
         Some((unit, name)) => format!("{}{name}", bits as f64 / *unit as f64),
         None => format!("{bits}bit"),
-    }
-}
-
-fn queue(queue: &Queue) -> String {
-    match queue {
-        Queue::Packets(packets) => format!("{packets}p"),
-        Queue::Bytes(bytes) if bytes.is_multiple_of(1000) => format!("{}kb", bytes / 1000),
-        Queue::Bytes(bytes) => format!("{bytes}b"),
-        other => format!("{other:?}"),
     }
 }
 
@@ -114,17 +70,7 @@ pub fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use weir_link::Change;
-
     use super::*;
-
-    #[test]
-    fn settings_are_written_as_they_are_read() {
-        let asked = "rate=2.5mbit queue=64kb delay=50ms loss=1%";
-        let mut settings = Settings::default();
-        asked.parse::<Change>().expect("it is well formed").apply(&mut settings);
-        assert_eq!(super::settings(&settings), asked);
-    }
 
     #[test]
     fn shares_keep_the_digits_that_count() {

@@ -314,7 +314,7 @@ impl Stretch {
     fn of(counted: &Counted) -> Stretch {
         let sums = &counted.sums;
         Stretch {
-            settings: counted.settings.as_ref().map(|settings| text::settings(settings)),
+            settings: counted.settings.as_ref().map(ToString::to_string),
             from_ns: counted.from.as_nanos(),
             span_ns: counted.until.since(counted.from).as_nanos() as u64,
             counts: sums.counts,

@@ -21,7 +21,6 @@ use crate::clock::Clock;
 use crate::inbox::{Command, Remote, Reply};
 use crate::links::{DirectionStatus, LinkStatus};
 use crate::observer::Recent;
-use crate::text;
 
 pub(crate) use self::http::HttpDoor;
 pub use client::{Client, Error, running};
@@ -224,7 +223,7 @@ impl Desk {
     fn shown(&self, links: &[LinkStatus]) -> Vec<Shown> {
         let recent = self.inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let direction = |lane: usize, status: &DirectionStatus| ShownDirection {
-            settings: text::settings(&status.settings),
+            settings: status.settings.to_string(),
             queue_packets: status.queue_packets as u64,
             queue_bytes: status.queue_bytes,
             counters: status.counters.to_owned(),

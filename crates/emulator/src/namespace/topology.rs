@@ -382,7 +382,7 @@ impl LinkEntry {
 }
 
 fn plan(name: String, up: Settings, down: Settings) -> Plan {
-    Plan { name, up, down }
+    Plan { name, up, down, up_schedule: None, down_schedule: None }
 }
 
 fn network(text: Option<&str>) -> Result<Ipv4Addr, Error> {

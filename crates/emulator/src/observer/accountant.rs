@@ -12,7 +12,6 @@ use weir_time::Instant;
 use super::reason::{Reason, dropped_packets};
 use super::span::{Busy, Span};
 use super::{Letter, link_of, recorded};
-use crate::text;
 
 /// Reads what observers send.
 #[derive(Debug)]
@@ -203,7 +202,7 @@ impl Accountant {
             link: link.0 as u64,
             direction: recorded(direction),
             name: self.names.get(link.0).map(|name| name.as_str().into()),
-            settings: text::settings(&settings).into(),
+            settings: settings.to_string().into(),
         };
         self.records.emit(at, record);
         if let Some(lane) = self.lanes.get_mut(number) {

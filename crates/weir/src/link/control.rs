@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use weir_emulator::SessionSettings;
 use weir_emulator::control::{Client, Request, Response, Shown, ShownDirection, running};
 use weir_emulator::text::{bit_rate, bytes, millis};
-use weir_emulator::{Certificate, SessionSettings};
 use weir_link::{Change, Direction};
 
 use crate::log;
@@ -42,7 +42,6 @@ pub(crate) struct SessionFlags {
     pub(crate) http_control: Option<u16>,
 }
 
-#[allow(dead_code, reason = "the commands that run links call it")]
 impl SessionFlags {
     /// The session of a command whose packets this driver carries.
     pub(crate) fn settings(&self, driver: &'static str) -> SessionSettings {
@@ -59,18 +58,9 @@ impl SessionFlags {
             http_control: self.http_control,
         }
     }
-
-    /// Prints what was achieved, as asked for.
-    pub(crate) fn report(&self, certificate: &Certificate) -> anyhow::Result<()> {
-        log::print(&match self.json {
-            true => format!("{}\n", serde_json::to_string_pretty(certificate)?),
-            false => certificate.to_string(),
-        })
-    }
 }
 
 /// The command line of this process, as it could be typed.
-#[allow(dead_code, reason = "the commands that run links call it")]
 fn typed() -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,%+@".contains(c);
     let words = std::env::args().enumerate().map(|(place, word)| match place {

@@ -34,12 +34,6 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// What is asked of each direction: up, then down.
-    pub(crate) fn settings(&self) -> anyhow::Result<(Settings, Settings)> {
-        let Plan { up, down, .. } = self.plan("link")?;
-        Ok((up, down))
-    }
-
     /// The link of this name as it is asked for. Reads the files that options name.
     pub(crate) fn plan(&self, name: &str) -> anyhow::Result<Plan> {
         let preset = self.preset.as_deref().map(Preset::find).transpose()?;

@@ -3,24 +3,26 @@
 mod address;
 mod file;
 mod live;
-mod stand_in;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use weir_emulator::relay::{self, Kind, Relays};
-use weir_emulator::{Clock, LinkIndex, Links, Plan};
+use weir_emulator::relay::{self, Kind, Relays, Totals};
+use weir_emulator::{Certificate, Clock, LinkIndex, Links, Plan, Session, SessionSettings};
 use weir_link::text::Span;
 use weir_net::{Either, Host, os, select};
 use weir_proto::tcp::{CongestionControl, MODEL};
 
 use self::live::Live;
-use self::stand_in::{Session, SessionFlags};
+use super::control::SessionFlags;
 use super::flags::Flags;
+use super::view;
 use crate::log;
 
 /// Listens at one UDP port and sends on to another address, over an emulated link.
@@ -245,18 +247,20 @@ impl Job {
             session.models.push(("tcp".to_owned(), MODEL.to_owned()));
             session.fidelity.extend(FIDELITY_TCP.map(str::to_owned));
         }
-        let (is_json, quiet) = (common.session.json, common.quiet);
-        let run =
-            move |host: Host| async move { self.run_on(&host, session, is_json, quiet).await };
+        let shown = Shown {
+            is_json: common.session.json,
+            is_view: common.session.view,
+            is_quiet: common.quiet || common.session.json || common.session.view,
+        };
+        let run = move |host: Host| async move { self.run_on(&host, session, shown).await };
         os::run(&os::Settings { shards: Some(1) }, run).context("cannot start the event loop")?
     }
 
     async fn run_on(
         self,
         host: &Host,
-        session: stand_in::SessionSettings,
-        is_json: bool,
-        quiet: bool,
+        session: SessionSettings,
+        shown: Shown,
     ) -> anyhow::Result<ExitCode> {
         let mut asked = Vec::new();
         for relay in &self.relays {
@@ -281,21 +285,66 @@ impl Job {
         }
         links.watch(clock.now(), tap);
         let running = relays.start(clock, self.seed, links, inbox)?;
-        log::print(&banner(&asked, &self.plans, self.seed, is_json))?;
-        let mut live = Live::new(session.remote(), !quiet && !is_json);
-        while !running.is_over() {
+        log::print(&banner(&asked, &self.plans, self.seed, shown.is_json))?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        if shown.is_view {
+            view_beside(host, &session, &is_over);
+        }
+        let mut live = Live::new(session.remote(), !shown.is_quiet);
+        while !running.is_over() && !is_over.load(Ordering::Relaxed) {
             match select(host.shutdown_requested(), host.sleep(LIVE_INTERVAL)).await {
                 Either::First(()) => break,
                 Either::Second(()) => live.show(host.now()),
             }
         }
+        is_over.store(true, Ordering::Relaxed);
         live.end();
         let ended = running.stop();
         let certificate = session.finish();
         let ended = ended.context("the relay could not go on")?;
-        log::print(&stand_in::certificate(&certificate, &ended.totals, is_json))?;
+        log::print(&certified(&certificate, &ended.totals, shown.is_json)?)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is shown while it runs, and how.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    is_json: bool,
+    is_view: bool,
+    is_quiet: bool,
+}
+
+/// Shows the links in the terminal; the run ends with the view, and the view with the run.
+fn view_beside(host: &Host, session: &Session, is_over: &Arc<AtomicBool>) {
+    let (viewer, desk, is_over) = (host.clone(), session.desk(), Arc::clone(is_over));
+    host.spawn(async move {
+        if let Err(error) = view::beside(&viewer, desk, Arc::clone(&is_over)).await {
+            log::say(&format!("{error:#}"));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// What was achieved, and what the relays counted beside the links.
+fn certified(certificate: &Certificate, totals: &Totals, is_json: bool) -> anyhow::Result<String> {
+    if is_json {
+        let all = json!({ "certificate": certificate, "totals": totals });
+        return Ok(format!("{}\n", serde_json::to_string_pretty(&all)?));
+    }
+    let mut text = certificate.to_string();
+    let beside = [
+        (totals.dropped_receiving, "datagrams were dropped before this program could read them"),
+        (totals.dropped_sending, "datagrams were not taken by the system"),
+        (totals.dropped_no_flow, "datagrams belonged to no flow"),
+        (totals.segments_damaged, "segments were dropped for their checksum"),
+        (totals.flows_refused, "clients were turned away"),
+        (totals.targets_refused, "connections were not taken by the target"),
+    ];
+    for (count, what) in beside.into_iter().filter(|(count, _)| *count > 0) {
+        text += &format!("Beside the links, {count} {what}\n");
+    }
+    Ok(text)
 }
 
 /// Says what listens where.
@@ -319,7 +368,7 @@ fn banner(relays: &[relay::Relay], plans: &[Plan], seed: u64, is_json: bool) -> 
         text += &format!("{kind} {listen} -> {} over {}\n", relay.target, name(relay));
     }
     for plan in plans {
-        let (up, down) = (stand_in::shown(&plan.up), stand_in::shown(&plan.down));
+        let (up, down) = (plan.up.to_string(), plan.down.to_string());
         text += &match up == down {
             true => format!("{}: {up}, both ways\n", plan.name),
             false => format!("{}: up {up}; down {down}\n", plan.name),

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use weir_emulator::namespace::{
     Counters, Network, Outcome, Publish, Running, Supervisor, Topology, exec as exec_on,
 };
-use weir_emulator::{Clock, Command, DirectionStatus, Inbox, LinkStatus, Plan, Remote, Reply};
+use weir_emulator::{Clock, Session};
 
+use super::control::SessionFlags;
 use super::flags::Flags;
 use crate::log;
 
@@ -33,9 +34,8 @@ pub(crate) struct Args {
     /// Let a port of this machine lead to a host: 8080, 8080:80, 8080:HOST:80, udp:5004
     #[arg(long, value_name = "PORT")]
     publish: Vec<String>,
-    /// Print one JSON document at the end
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    session: SessionFlags,
     /// What to run behind the link. This machine is host.weir there
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -67,28 +67,38 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Before any other thread is there: signals and, without privileges, a user namespace.
     let mut supervisor = Supervisor::new()?;
     let network = Network::make(topology, &name)?;
-    let (inbox, remote) = Inbox::new().context("cannot start the link")?;
-    let running = network.start(Clock::start(), seed, None, inbox, true)?;
-    if args.command.is_empty() && !args.json {
+    let clock = Clock::start();
+    let mut asked = args.session.settings("namespace");
+    asked.fidelity = network.fidelity();
+    // Packets are shown as the link carries them: not as super-packets.
+    let may_offload = asked.capture.is_none() && !asked.packets;
+    let (session, tap, inbox) = Session::start(asked, clock, seed, &network.plans())?;
+    let running = network.start(clock, seed, Some(tap), inbox, may_offload)?;
+    if args.command.is_empty() && !args.session.json {
         log::print(&shown(&running, &name))?;
     }
     let outcome = running.supervise(&mut supervisor, args.on.as_deref(), &args.command);
-    let status = status(&remote);
     let hosts = running.addresses();
-    let counters = running.finish()?;
-    let outcome = outcome?;
-    let code = match outcome {
+    let ended = running.finish();
+    let certificate = session.finish();
+    let counters = ended?;
+    let code = match outcome? {
         Outcome::Ended(code) => code,
         Outcome::Interrupted => 0,
         Outcome::DriverEnded => bail!("the link ended by itself"),
     };
-    if args.json {
+    if args.session.json {
         let hosts: Vec<Value> =
             hosts.iter().map(|host| json!({"name": host.name, "address": host.address})).collect();
-        let links: Vec<Value> = status.iter().map(link_json).collect();
         let beside = beside_json(&counters);
-        let all = json!({"code": code, "hosts": hosts, "links": links, "beside_links": beside});
+        let all = json!({
+            "code": code, "hosts": hosts, "certificate": certificate, "beside_links": beside,
+        });
         log::print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+    } else {
+        // Standard output is the command's own.
+        log::say(certificate.to_string().trim_end());
+        log::say(beside_words(&counters).trim_end());
     }
     Ok(ExitCode::from(code))
 }
@@ -113,8 +123,7 @@ impl Args {
                  network with --topology FILE.toml"
             ),
             None => {
-                let (up, down) = self.flags.settings()?;
-                let plan = Plan { name: "link".to_owned(), up, down };
+                let plan = self.flags.plan("link")?;
                 (Topology::one_link(plan), self.command.join(" "))
             }
         };
@@ -150,19 +159,6 @@ fn shown(running: &Running, name: &str) -> String {
     text
 }
 
-fn status(remote: &Remote) -> Vec<LinkStatus> {
-    match remote.ask(Command::Show) {
-        Reply::Links(links) => links,
-        Reply::Refused(_) => Vec::new(),
-    }
-}
-
-fn link_json(link: &LinkStatus) -> Value {
-    let direction =
-        |status: &DirectionStatus| json!({"asked": status.settings, "counters": status.counters});
-    json!({"name": link.name, "up": direction(&link.up), "down": direction(&link.down)})
-}
-
 fn beside_json(counters: &Counters) -> Value {
     json!({
         "without_way_packets": counters.without_way,
@@ -171,4 +167,17 @@ fn beside_json(counters: &Counters) -> Value {
         "not_cut_packets": counters.not_cut,
         "not_out_packets": counters.not_out,
     })
+}
+
+/// What was counted beside the links, for people; nothing, where nothing was.
+fn beside_words(counters: &Counters) -> String {
+    let beside = [
+        (counters.without_way, "packets had no way to go"),
+        (counters.not_taken, "packets were not taken by a host"),
+        (counters.not_sent, "packets were dropped before the link could take them"),
+        (counters.not_cut, "super-packets could not be cut"),
+        (counters.not_out, "packets could not leave"),
+    ];
+    let told = beside.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, what)| format!("Beside the links, {count} {what}\n")).collect()
 }

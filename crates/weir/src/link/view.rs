@@ -66,7 +66,6 @@ pub(crate) fn view(args: &ViewArgs) -> anyhow::Result<ExitCode> {
 
 /// Shows the links of this process, beside what else the host does: until `q`, or until `is_over`
 /// is set. For the commands that run links.
-#[allow(dead_code, reason = "the commands that run links call it")]
 pub(crate) async fn beside(
     host: &Host,
     desk: Desk,

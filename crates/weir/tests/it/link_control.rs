@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weir_emulator::{Clock, Inbox, LinkIndex, Links, Plan, Session, SessionSettings, Tap, Wire};
-use weir_link::{Direction, Settings};
+use weir_link::Direction;
 
 use crate::program::{Finished, Folder, run, weir};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// 500 bytes of nothing.
+#[derive(Clone)]
 struct Packet;
 
 impl Wire for Packet {
@@ -29,11 +30,7 @@ impl Wire for Packet {
 }
 
 fn plans() -> Vec<Plan> {
-    let plan = |name: &str| Plan {
-        name: name.to_owned(),
-        up: Settings::default(),
-        down: Settings::default(),
-    };
+    let plan = |name: &str| Plan { name: name.to_owned(), ..Plan::default() };
     vec![plan("s1-s2"), plan("s2-s3")]
 }
 
