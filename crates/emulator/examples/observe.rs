@@ -12,6 +12,7 @@ use weir_emulator::{Clock, LinkIndex, Links, Plan, Session, SessionSettings, Wir
 use weir_link::{Change, Direction, Settings};
 use weir_time::Instant;
 
+#[derive(Clone)]
 struct Packet(Bytes);
 
 impl Wire for Packet {
@@ -56,7 +57,7 @@ fn nanos(kind: Kind, run: usize) -> Result<f64, Box<dyn std::error::Error>> {
     let file = |name: &str| -> Option<PathBuf> { Some(folder.join(name)) };
     let mut up = Settings::default();
     "rate=1gbit delay=10ms loss=1%".parse::<Change>()?.apply(&mut up);
-    let plan = Plan { name: "a-b".into(), up, down: Settings::default() };
+    let plan = Plan { name: "a-b".into(), up, ..Plan::default() };
     let mut settings = SessionSettings { driver: "bench", ..SessionSettings::default() };
     settings.control = file("control.sock");
     settings.capture_bytes_max = 96;

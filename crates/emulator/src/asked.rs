@@ -2,7 +2,7 @@
 //!
 //! A setting whose figure is not known here has none: then nothing is claimed of it.
 
-use weir_link::{GilbertElliott, Jitter, Loss, Rate, Settings};
+use weir_link::{GilbertElliott, Jitter, Loss, Rate, Reorder, Settings};
 
 use crate::statistics::normal;
 
@@ -71,9 +71,14 @@ pub(crate) enum DelayAsked {
     Uniform { low: f64, high: f64 },
     /// The normal distribution, what lies below zero moved to zero.
     Normal { mean: f64, deviation: f64 },
+    /// The Lomax distribution with a shape of 3, on top of `low`.
+    Pareto { low: f64, mean: f64 },
 }
 
 pub(crate) fn delay(settings: &Settings) -> Option<DelayAsked> {
+    if matches!(settings.reorder, Reorder::Late { .. }) {
+        return None;
+    }
     let mean = settings.delay.as_nanos() as f64;
     match settings.jitter {
         Jitter::Uniform { spread } => {
@@ -82,6 +87,9 @@ pub(crate) fn delay(settings: &Settings) -> Option<DelayAsked> {
         }
         Jitter::Normal { deviation } => {
             Some(DelayAsked::Normal { mean, deviation: deviation.as_nanos() as f64 })
+        }
+        Jitter::Pareto { mean: above } => {
+            Some(DelayAsked::Pareto { low: mean, mean: above.as_nanos() as f64 })
         }
         _ => None,
     }
@@ -93,6 +101,7 @@ impl DelayAsked {
         match self {
             DelayAsked::Uniform { low, .. } => low.max(0.0) as u64,
             DelayAsked::Normal { mean, deviation } => (mean - 6.0 * deviation).max(0.0) as u64,
+            DelayAsked::Pareto { low, .. } => *low as u64,
         }
     }
 
@@ -108,6 +117,10 @@ impl DelayAsked {
                 }
             }
             DelayAsked::Normal { mean, deviation } => normal((x - mean) / deviation),
+            DelayAsked::Pareto { low, mean } if x > *low => {
+                1.0 - (1.0 + (x - low) / (2.0 * mean)).powi(-3)
+            }
+            DelayAsked::Pareto { .. } => 0.0,
         }
     }
 

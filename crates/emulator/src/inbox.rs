@@ -25,7 +25,7 @@ pub enum Command {
         /// One direction; both, if absent.
         direction: Option<Direction>,
         /// What changes.
-        change: Change,
+        change: Box<Change>,
     },
 }
 

@@ -302,11 +302,20 @@ impl<P: Wire + Clone> Links<P> {
     fn tell(&mut self, link: LinkIndex, direction: Direction) {
         let Some(tap) = &mut self.tap else { return };
         let pipe = self.links[link.0].pipe(direction);
+        // What happened before a change belongs to the settings of before.
+        let mut passage = pipe.take_passage();
         while let Some((at, settings)) = pipe.take_change() {
+            while let Some(before) =
+                passage.take_if(|one| one.left_queue.unwrap_or(one.entered) < at)
+            {
+                tap.passed(link, direction, &before);
+                passage = pipe.take_passage();
+            }
             tap.changed(link, direction, at, &settings);
         }
-        while let Some(passage) = pipe.take_passage() {
-            tap.passed(link, direction, &passage);
+        while let Some(one) = passage {
+            tap.passed(link, direction, &one);
+            passage = pipe.take_passage();
         }
     }
 }

@@ -109,7 +109,8 @@ fn a_command_changes_a_link_and_its_schedule_goes_on() {
     links.add(plan("rate=1mbit", "square rate 1mbit/0 every 2s")).unwrap();
     let set = |links: &mut Links<Bytes>, text: &str| {
         let change = text.parse().unwrap();
-        let command = Command::Set { link: None, direction: Some(Direction::Up), change };
+        let command =
+            Command::Set { link: None, direction: Some(Direction::Up), change: Box::new(change) };
         match links.command(Instant::from_millis(1500), command) {
             Reply::Links(status) => Ok(status[0].up.settings.to_string()),
             Reply::Refused(why) => Err(why),

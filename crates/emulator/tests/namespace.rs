@@ -39,7 +39,7 @@ fn a_rate_that_is_lowered_while_packets_flow_holds_at_once() {
             std::thread::sleep(Duration::from_millis(1));
         }
         let change = "rate=2mbit".parse().unwrap();
-        remote.ask(Command::Set { link: None, direction: None, change });
+        remote.ask(Command::Set { link: None, direction: None, change: Box::new(change) });
         let (at, left) = (Instant::now(), BODY_BYTES - delivered(&remote) as usize);
         writing.join().unwrap();
         (at, left)

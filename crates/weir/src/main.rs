@@ -36,7 +36,7 @@ enum Command {
     /// Play a stream without showing it, and measure what came.
     Play(play::Args),
     /// Emulate a network link, and prove what it did.
-    Link(link::Args),
+    Link(Box<link::Args>),
     /// Say what a movie or a stream is made of.
     Probe(probe::Args),
     /// Say what a file of records says.

@@ -26,6 +26,14 @@ pub(crate) use self::http::HttpDoor;
 pub use client::{Client, Error, running};
 pub(crate) use socket::SocketDoor;
 
+/// A place for the control socket of this process, of this user: where [`running`] looks.
+///
+/// # Errors
+/// When no folder can be had that is this user's alone.
+pub fn free_place() -> std::io::Result<PathBuf> {
+    Ok(place::free(&place::usable()?))
+}
+
 /// What is asked of a running command: one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
@@ -170,7 +178,7 @@ impl Desk {
                 Ok(change) if change == Change::default() => {
                     Response::refused("nothing to change: expected such as rate=2mbit delay=50ms")
                 }
-                Ok(change) => self.ask(Command::Set { link, direction, change }),
+                Ok(change) => self.ask(Command::Set { link, direction, change: Box::new(change) }),
                 Err(error) => Response::refused(error.to_string()),
             },
             Request::CaptureStart { file, link, bytes_max } => {

@@ -34,7 +34,7 @@ pub enum Error {
         /// The link's name.
         link: String,
         /// Which setting, and why.
-        source: weir_link::Error,
+        source: Box<weir_link::Error>,
     },
     /// No running topology has what was asked for.
     #[error("{0}")]

@@ -175,7 +175,7 @@ impl Network {
         let mut links = Links::new(seed);
         for plan in self.plans() {
             let link = plan.name.clone();
-            links.add(plan).map_err(|source| Error::Link { link, source })?;
+            links.add(plan).map_err(|source| Error::Link { link, source: Box::new(source) })?;
         }
         if let Some(tap) = tap {
             links.watch(clock.now(), tap);

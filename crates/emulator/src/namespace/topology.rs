@@ -228,7 +228,7 @@ impl Topology {
                     Ok(()) => continue,
                     Err(source) => source,
                 };
-                return Err(Error::Link { link: name.clone(), source });
+                return Err(Error::Link { link: name.clone(), source: Box::new(source) });
             }
         }
         Ok(())
@@ -366,9 +366,10 @@ impl LinkEntry {
                 let overruled = both && self.settings.contains_key(&format!("{prefix}{key}"));
                 let setting = own.or((both && !overruled).then_some(key.as_str()));
                 if let Some(setting) = setting {
-                    change
-                        .read(setting, &value)
-                        .map_err(|source| Error::Link { link: name.clone(), source })?;
+                    change.read(setting, &value).map_err(|source| Error::Link {
+                        link: name.clone(),
+                        source: Box::new(source),
+                    })?;
                 }
             }
         }

@@ -22,6 +22,9 @@ impl From<Dropped> for Reason {
             Dropped::Queue => Reason::Queue,
             Dropped::Loss => Reason::Loss,
             Dropped::Inside => Reason::Inside,
+            Dropped::Policer => Reason::Policer,
+            Dropped::Aqm => Reason::Aqm,
+            Dropped::Blackout => Reason::Blackout,
             _ => Reason::Other,
         }
     }

@@ -65,7 +65,7 @@ impl Relayed {
         let address = relays.listening()[0];
         let clock = Clock::start();
         let mut links = Links::new(SEED);
-        links.add(Plan { name: "link".to_owned(), up, down }).unwrap();
+        links.add(Plan { name: "link".to_owned(), up, down, ..Plan::default() }).unwrap();
         let gauges = Gauges::default();
         links.watch(clock.now(), Box::new(Watch(Arc::clone(&gauges))));
         let (inbox, remote) = Inbox::new().unwrap();

@@ -3,8 +3,8 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use weir_emulator::LinkIndex;
 use weir_emulator::relay::{Error, Kind, Relay, Relays, Settings};
+use weir_emulator::{LinkIndex, Plan};
 use weir_link::{Direction, LinkId, Loss, Pipe, Queue, Rate, Settings as Link};
 use weir_time::Instant;
 
@@ -220,7 +220,7 @@ fn ipv4_clients_reach_a_relay_on_all_addresses() {
     let port = relays.listening()[0].port();
     let clock = weir_emulator::Clock::start();
     let mut links = weir_emulator::Links::new(SEED);
-    let plan = weir_emulator::Plan { name: "link".to_owned(), up: roomy(), down: roomy() };
+    let plan = Plan { name: "link".to_owned(), up: roomy(), down: roomy(), ..Plan::default() };
     links.add(plan).unwrap();
     let (inbox, remote) = weir_emulator::Inbox::new().unwrap();
     let running = relays.start(clock, SEED, links, inbox).unwrap();

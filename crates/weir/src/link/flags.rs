@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use weir_emulator::Plan;
-use weir_link::{Change, Direction, Preset, SETTINGS, Schedule, Settings};
+use weir_link::{Change, Direction, Preset, SETTINGS, Schedule};
 
 /// `--rate 3mbit --delay 40ms --loss 1%`; with `--up-` or `--down-` for one direction alone.
 #[derive(clap::Args, Clone, Debug, Default)]

@@ -299,10 +299,11 @@ impl Job {
         }
         is_over.store(true, Ordering::Relaxed);
         live.end();
-        let ended = running.stop();
+        // The links go here: they tell the last totals.
+        let totals = running.stop().map(|ended| ended.totals);
         let certificate = session.finish();
-        let ended = ended.context("the relay could not go on")?;
-        log::print(&certified(&certificate, &ended.totals, shown.is_json)?)?;
+        let totals = totals.context("the relay could not go on")?;
+        log::print(&certified(&certificate, &totals, shown.is_json)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

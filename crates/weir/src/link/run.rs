@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use weir_emulator::namespace::{
     Counters, Network, Outcome, Publish, Running, Supervisor, Topology, exec as exec_on,
 };
-use weir_emulator::{Clock, Session};
+use weir_emulator::{Clock, Session, control};
+use weir_record::event::EndReason;
 
 use super::control::SessionFlags;
 use super::flags::Flags;
@@ -64,15 +65,19 @@ Examples:
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (topology, name) = args.topology()?;
     let seed = topology.seed.unwrap_or(args.flags.seed);
+    let mut asked = args.session.settings("namespace");
+    if asked.control.is_none() {
+        // The place of whoever started this, not of the user that it becomes.
+        asked.control = Some(control::free_place().context("no place for the control socket")?);
+    }
     // Before any other thread is there: signals and, without privileges, a user namespace.
     let mut supervisor = Supervisor::new()?;
     let network = Network::make(topology, &name)?;
     let clock = Clock::start();
-    let mut asked = args.session.settings("namespace");
     asked.fidelity = network.fidelity();
     // Packets are shown as the link carries them: not as super-packets.
     let may_offload = asked.capture.is_none() && !asked.packets;
-    let (session, tap, inbox) = Session::start(asked, clock, seed, &network.plans())?;
+    let (mut session, tap, inbox) = Session::start(asked, clock, seed, &network.plans())?;
     let running = network.start(clock, seed, Some(tap), inbox, may_offload)?;
     if args.command.is_empty() && !args.session.json {
         log::print(&shown(&running, &name))?;
@@ -80,6 +85,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = running.supervise(&mut supervisor, args.on.as_deref(), &args.command);
     let hosts = running.addresses();
     let ended = running.finish();
+    if matches!(outcome, Ok(Outcome::Ended(_))) {
+        session.ended(EndReason::Done);
+    }
     let certificate = session.finish();
     let counters = ended?;
     let code = match outcome? {

@@ -165,8 +165,8 @@ impl WayOut {
         let (map, space, refused) = (&self.map, &*self.space, &mut self.refused);
         let mut context = Context { now, waiter, map, space, refused, actions };
         match kind {
-            Kind::UdpInside => self.udp.from_inside(&mut context, id as u16),
-            Kind::UdpOutside => self.udp.from_outside(&mut context, id),
+            Kind::UdpInside => self.udp.take_inside(&mut context, id as u16),
+            Kind::UdpOutside => self.udp.take_outside(&mut context, id),
             Kind::Echo => self.echo.answer(&mut context, id),
             _ => self.tcp.ready(&mut context, kind, id, ready),
         }

@@ -107,7 +107,7 @@ impl Udp {
     }
 
     /// Datagrams of hosts have come.
-    pub(super) fn from_inside(&mut self, context: &mut Context<'_>, port: u16) {
+    pub(super) fn take_inside(&mut self, context: &mut Context<'_>, port: u16) {
         self.scratch.resize(DATAGRAM_BYTES_MAX, 0);
         for _ in 0..BATCH {
             let Some(inside) = self.inside.get(&port) else { return };
@@ -120,7 +120,7 @@ impl Udp {
     }
 
     /// Answers have come.
-    pub(super) fn from_outside(&mut self, context: &mut Context<'_>, id: u64) {
+    pub(super) fn take_outside(&mut self, context: &mut Context<'_>, id: u64) {
         self.scratch.resize(DATAGRAM_BYTES_MAX, 0);
         for _ in 0..BATCH {
             let Some(flow) = self.flows.get_mut(&id) else { return };
