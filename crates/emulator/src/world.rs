@@ -56,7 +56,7 @@ pub(crate) struct World {
 impl World {
     /// One link of this name, with settings for up; down has none.
     pub(crate) fn new(up: &str, feeds: Feeds) -> World {
-        let plan = Plan { name: "s1-s2".into(), up: settings(up), down: Settings::default() };
+        let plan = Plan { name: "s1-s2".into(), up: settings(up), ..Plan::default() };
         let (sink, drain) = queue(Level::Packet, 1 << 20);
         let (observer, letters, spent) = Observer::new(1, sink.clone(), feeds, None);
         let accountant = Accountant::new(vec!["s1-s2".into()], sink, spent);

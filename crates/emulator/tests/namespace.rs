@@ -21,7 +21,8 @@ const BODY_BYTES: usize = 600_000;
 #[test]
 fn a_rate_that_is_lowered_while_packets_flow_holds_at_once() {
     let settings = Settings { rate: "16mbit".parse().unwrap(), ..Settings::default() };
-    let plan = Plan { name: "link".to_owned(), up: settings, down: settings };
+    let plan =
+        Plan { name: "link".to_owned(), up: settings.clone(), down: settings, ..Plan::default() };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut supervisor = Supervisor::new().unwrap();

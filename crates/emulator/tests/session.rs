@@ -23,6 +23,7 @@ use weir_emulator::{
 use weir_link::{Change, Direction, Settings};
 
 /// 500 bytes of nothing.
+#[derive(Clone)]
 struct Packet;
 
 impl Wire for Packet {
@@ -98,7 +99,7 @@ fn plan() -> Plan {
     let mut up = Settings::default();
     let change: Change = "rate=8mbit delay=5ms".parse().expect("it is well formed");
     change.apply(&mut up);
-    Plan { name: "s1-s2".into(), up, down: Settings::default() }
+    Plan { name: "s1-s2".into(), up, ..Plan::default() }
 }
 
 fn folder(name: &str) -> PathBuf {

@@ -53,7 +53,7 @@ fn tcp_delivers_every_byte_over_a_link_that_copies_reorders_and_damages() {
     let text = "rate=20mbit delay=5ms jitter=1ms reorder=1% by 3ms duplicate=2% corrupt=1%";
     let (world, a, b, link) = world(text);
     let address = SocketAddr::new(b.addresses()[0], 80);
-    let sent: Vec<u8> = (0..400_000_u32).map(|n| (n * 31 >> 5) as u8).collect();
+    let sent: Vec<u8> = (0..400_000_u32).map(|n| ((n * 31) >> 5) as u8).collect();
     let expected = sent.clone();
     let receiver = b.clone();
     let got = world.run(async move {
