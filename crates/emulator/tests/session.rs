@@ -132,7 +132,7 @@ fn a_link_is_changed_through_the_socket_and_the_change_is_recorded_and_certified
     let direction = Some(Direction::Up);
     let set = Request::Set { link: None, direction, set: "rate=2mbit".into() };
     let response = client.ask(&set).expect("it is done");
-    assert_eq!(response.links[0].up.settings, "rate=2mbit queue=1000p delay=5ms");
+    assert_eq!(response.links[0].up.settings, "rate=2mbit delay=5ms");
     assert!(response.links[0].down.settings.starts_with("rate=unlimited"));
     let link = Some("s9".to_owned());
     let unknown = Request::Set { link, direction, set: "rate=2mbit".into() };
@@ -146,7 +146,7 @@ fn a_link_is_changed_through_the_socket_and_the_change_is_recorded_and_certified
     let records = records(&folder.join("run.jsonl"));
     assert_eq!(records[0]["role"], "link");
     let settings = of(&records, "link_settings");
-    assert_eq!(settings[2]["settings"], "rate=2mbit queue=1000p delay=5ms");
+    assert_eq!(settings[2]["settings"], "rate=2mbit delay=5ms");
     assert_eq!(of(&records, "link_certificate").len(), 3);
     assert_eq!(of(&records, "certificate").len(), 1);
     assert_eq!(records.last().expect("not empty")["event"], "ended");
@@ -225,7 +225,7 @@ fn links_are_shown_and_changed_by_http_from_this_machine_alone() {
     };
     let (status, changed) = patch("s1-s2");
     assert_eq!(status, 200);
-    assert_eq!(changed["links"][0]["up"]["settings"], "rate=8mbit queue=1000p delay=50ms");
+    assert_eq!(changed["links"][0]["up"]["settings"], "rate=8mbit delay=50ms");
     assert_eq!(patch("nobody").0, 404);
     assert_eq!(get("/api/v1/links", "Origin: http://evil.example\r\n").0, 403);
     assert_eq!(http(&run, "GET /api/v1/links HTTP/1.1\r\nHost: evil.example\r\n\r\n").0, 403);

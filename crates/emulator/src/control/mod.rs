@@ -111,7 +111,7 @@ pub struct Shown {
 /// One direction of a link as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShownDirection {
-    /// What is asked: `rate=5mbit queue=1000p delay=40ms`.
+    /// What is asked: `rate=5mbit delay=40ms`.
     pub settings: String,
     /// Packets that wait.
     pub queue_packets: u64,

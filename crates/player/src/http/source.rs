@@ -107,6 +107,12 @@ pub(super) async fn open(
     }
     drop(answer);
     let text = String::from_utf8_lossy(&start);
+    let head = text.trim_start().get(..9).unwrap_or_default().to_ascii_lowercase();
+    if head.starts_with("<!doctype") || head.starts_with("<html") {
+        let reason = "this is an html page: expected a playlist, a description or a movie, such as \
+                      http://HOST:8080/NAME/index.m3u8";
+        return Err(Failed::Other { url: found_at, reason: reason.into() });
+    }
     match text.trim_start().starts_with('<') {
         true => open_dash(&text, &found_at, times, from),
         false => open_hls(client, &text, &found_at, times, from).await,

@@ -37,14 +37,7 @@ fn movie(pair: &Pair, way: &str, test: &str) -> (PlaySummary, Vec<Record>) {
     let movie = movie_of(test, Shape::typical(SECONDS));
     pair.serve(vec![movie.path.clone()]);
     let name = movie.path.file_stem().unwrap().to_string_lossy().into_owned();
-    watch(pair, unread(address(pair, &format!("{name}{way}"))))
-}
-
-/// Settings for pictures that hold no time code, nor anything else to decode.
-fn unread(url: String) -> Settings {
-    let mut settings = Settings::new(url);
-    settings.reads_time_code = false;
-    settings
+    watch(pair, Settings::new(address(pair, &format!("{name}{way}"))))
 }
 
 fn frames(summary: &PlaySummary) -> Vec<u64> {
@@ -63,7 +56,8 @@ fn every_frame_comes_by_hls_by_dash_and_in_a_file_over_a_link_that_loses() {
         assert_eq!(summary.ended, Some(EndReason::EndOfStream), "{way}");
         assert_eq!(summary.stalls, Some(0), "{way}");
         let startup = Duration::from_nanos(summary.startup_ns.expect("it began"));
-        assert!(startup < Duration::from_secs(2), "{way}: {startup:?}");
+        // With a loss of 1 % and 40 ms the link carries some 4 Mbit/s, and a segment has 1.3 MB.
+        assert!(startup < Duration::from_secs(6), "{way}: {startup:?}");
     }
 }
 
@@ -105,6 +99,7 @@ fn the_live_pattern_by_hls_has_the_age_of_each_picture() {
     pair.world.run(async move { clock.sleep(Duration::from_secs(15)).await });
     let mut settings = Settings::new(address(&pair, "live/index.m3u8"));
     settings.limit = Some(Duration::from_secs(8));
+    settings.reads_time_code = true;
     let (summary, _) = watch(&pair, settings);
     let latency = summary.latency.expect("the strip was read");
     assert!(latency.frames > 100, "{latency:#?}");

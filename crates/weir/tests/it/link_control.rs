@@ -83,10 +83,10 @@ fn a_running_link_is_changed_and_shown() {
         let set = ["set", "s1-s2", "rate=2mbit", "delay=50ms", "--up", "--control", control];
         let changed = link(&folder, &set);
         assert_eq!(changed.code, Some(0), "{}", changed.err);
-        assert_eq!(changed.out, "s1-s2 up: rate=2mbit queue=1000p delay=50ms\n");
+        assert_eq!(changed.out, "s1-s2 up: rate=2mbit delay=50ms\n");
         let shown = link(&folder, &["show", "--control", control]);
         assert!(shown.out.starts_with("weir link test\n"), "{}", shown.out);
-        assert!(shown.out.contains("\ns1-s2 up: rate=2mbit queue=1000p delay=50ms\n"));
+        assert!(shown.out.contains("\ns1-s2 up: rate=2mbit delay=50ms\n"));
         assert!(shown.out.contains("\ns2-s3 down: rate=unlimited"), "{}", shown.out);
         let shown = link(&folder, &["show", "--json", "--control", control]);
         let runs: Value = serde_json::from_str(&shown.out).unwrap();
@@ -103,7 +103,7 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
             (&["rate=2mbit"][..], "which link? There are: s1-s2, s2-s3"),
             (&["s9", "rate=2mbit"], "there is no link \"s9\"; there are: s1-s2, s2-s3"),
             (&["s1-s2", "rate=2mbps"], "(example: 5mbit)"),
-            (&["s1-s2", "speed=2"], "expected rate, queue"),
+            (&["s1-s2", "speed=2"], "expected rate, trace, queue"),
             (&["s1-s2"], "nothing to change"),
         ] {
             let arguments = [&["set"], words, &["--control", control]].concat();

@@ -21,8 +21,9 @@ impl Bars {
         let place = |value: u64| ends.partition_point(|end| *end <= value).saturating_sub(1);
         let mut counts = vec![vec![0; ends.len()]; held.len()];
         for ((_, Distribution(held)), counts) in held.iter().zip(&mut counts) {
-            for (value, count) in held.buckets() {
-                if let Some(sum) = counts.get_mut(place(value)) {
+            for (least, count) in held.buckets() {
+                // The middle of the bucket: it begins a little below what it holds.
+                if let Some(sum) = counts.get_mut(place(least + least / 128)) {
                     *sum += count;
                 }
             }

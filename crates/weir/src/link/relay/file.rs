@@ -206,7 +206,7 @@ mod tests {
                 TWO.replace("rate = \"1mbit\"", "speed = \"1mbit\""),
                 "link \"relay-2\": unexpected key 'speed",
             ),
-            (TWO.replace("\"1mbit\"", "\"1mbps\""), "link \"relay-2\": rate: expected"),
+            (TWO.replace("\"1mbit\"", "\"1mbps\""), "link \"relay-2\": --rate: rate: expected"),
             (
                 TWO.replace("name = \"slow\"", "name = \"slow\"\nseed = 2"),
                 "the seed stands at the top",
