@@ -63,12 +63,12 @@ impl Offload {
         let mut header = [0; OFFLOAD_BYTES];
         if self.needs_checksum {
             header[0] = NEEDS_CHECKSUM;
-            header[6..8].copy_from_slice(&(self.checksum_start + before).to_ne_bytes());
+            header[6..8].copy_from_slice(&self.checksum_start.saturating_add(before).to_ne_bytes());
             header[8..10].copy_from_slice(&self.checksum_offset.to_ne_bytes());
         }
         if self.gso_type != NOT_SUPER {
             header[1] = self.gso_type;
-            header[2..4].copy_from_slice(&(headers_bytes + before).to_ne_bytes());
+            header[2..4].copy_from_slice(&headers_bytes.saturating_add(before).to_ne_bytes());
             header[4..6].copy_from_slice(&self.segment_bytes.to_ne_bytes());
         }
         header

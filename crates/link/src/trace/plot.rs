@@ -41,7 +41,12 @@ pub fn text(trace: &Trace, size: PlotText) -> String {
     }
     let _ = writeln!(text, "{:>GUTTER_TEXT$} +{}", "", "-".repeat(parts.len()));
     let end = seconds(trace.length());
-    let _ = writeln!(text, "{:>GUTTER_TEXT$}  0 s{end:>width$}", "", width = parts.len() - 3);
+    let _ = writeln!(
+        text,
+        "{:>GUTTER_TEXT$}  0 s{end:>width$}",
+        "",
+        width = parts.len().saturating_sub(3)
+    );
     text
 }
 
