@@ -2,8 +2,8 @@
 //!
 //! Each direction of a link is two interfaces: packets on their way in, with a comment that says
 //! when they come out or why they never do, and packets on their way out. A packet has one id on
-//! both. The driver's thread only copies bytes into pages ([`feed`]); a thread of its own puts them
-//! in order ([`order`]) and writes the file ([`writer`]). Any capture can be read and summed up
+//! both. The driver's thread only copies bytes into pages (`feed`); a thread of its own puts them
+//! in order (`order`) and writes the file (`writer`). Any capture can be read and summed up
 //! ([`read`], [`summary`]).
 
 pub(crate) mod feed;
